@@ -1,0 +1,72 @@
+"""Show how far a long computation has come: blocks done, rate and time left."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from tqdm.auto import tqdm
+
+
+class Progress(Protocol):
+    """Anything that can be told of frames that are done."""
+
+    def advance(self, n_frames: int) -> None:
+        """Take note of frames that are done; from any thread."""
+        ...
+
+
+@contextmanager
+def track(n_frames: int, frame_bytes: int, doing: str, show: bool | None) -> Iterator[Progress]:
+    """Show a bar while frames are done.
+
+    Parameters
+    ----------
+    n_frames
+        Number of frames to come.
+    frame_bytes
+        Uncompressed size of one frame, for the rate in MB/s.
+    doing
+        What is done, in one word.
+    show
+        None shows a bar in a terminal and in a notebook, and nothing where the output is piped.
+    """
+    visible = _somebody_watches() if show is None else show
+    bar = _Bar(total=n_frames, desc=doing, unit=" frames", disable=not visible, dynamic_ncols=True)
+    shown = _Shown(bar, frame_bytes)
+    try:
+        yield shown
+    finally:
+        bar.close()
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar without tqdm's monitoring thread, which would outlive the computation."""
+
+    monitor_interval = 0
+
+
+class _Shown:
+    def __init__(self, bar: _Bar, frame_bytes: int) -> None:
+        self._bar = bar
+        self._frame_bytes = frame_bytes
+        self._lock = threading.Lock()
+
+    def advance(self, n_frames: int) -> None:
+        """Take note of frames that are done."""
+        with self._lock:
+            self._bar.update(n_frames)
+            rate = self._bar.format_dict["rate"]
+            if rate:
+                self._bar.set_postfix_str(f"{rate * self._frame_bytes / 1e6:.0f} MB/s", refresh=False)
+
+
+def _somebody_watches() -> bool:
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    return type(running).__name__ == "ZMQInteractiveShell"
