@@ -1,0 +1,224 @@
+"""The intensity trace: the sum of what lies above the background, a number a frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ParameterError
+from .background import BackgroundValues, frame_backgrounds
+
+#: Pixels of a frame kept for a band, at most: this share of the frame. A background known to a
+#: tenth of a count and noise of five counts put half of this into the band.
+BAND_SHARE = 1 / 64
+
+
+def positive_sums(block: NDArray[Any], background: BackgroundValues) -> NDArray[np.float64]:
+    """Sum the positive part of each frame above its background.
+
+    Parameters
+    ----------
+    block
+        (frame, y, x), counts.
+    background
+        Counts: a number, (frame,) numbers, or an image (y, x).
+
+    Returns
+    -------
+    numpy.ndarray
+        (frame,) float64, counts. Pixels that are not finite are left out and the sum of the
+        others is scaled up to the whole frame; NaN for a frame without a finite pixel.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if the background does not fit the block.
+
+    Notes
+    -----
+    ``sum(max(x - b, 0))``, the trace of flimage. Background noise of standard deviation s
+    adds ``s / sqrt(2 pi)`` a pixel, which does not bleach.
+
+    Examples
+    --------
+    >>> positive_sums(np.array([[[0.0, 5.0], [2.0, 3.0]]]), 2.0)
+    array([4.])
+    """
+    above = np.empty(block.shape[1:])
+    sums = np.empty(len(block))
+    for index, (frame, level) in enumerate(zip(block, frame_backgrounds(background, block), strict=True)):
+        np.subtract(frame, level, out=above)
+        scale = _leave_out_non_finite(above)
+        np.maximum(above, 0.0, out=above)
+        sums[index] = scale * above.sum()
+    return sums
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range of counts in which the background is expected to lie.
+
+    Parameters
+    ----------
+    lo, hi
+        Its limits, both included [counts].
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) unless both are finite and ``lo <= hi``.
+    """
+
+    lo: float
+    hi: float
+
+    def __post_init__(self) -> None:
+        if not -np.inf < self.lo <= self.hi < np.inf:
+            raise ParameterError(f"a band needs finite limits lo <= hi, not {self.lo} and {self.hi}.")
+
+
+@dataclass(frozen=True, eq=False)
+class BandSums:
+    """What the positive sum of each frame needs for any background within a band.
+
+    Parameters
+    ----------
+    band
+        Where the background may lie.
+    sums_above
+        (frame,) float64: the positive sum above the band's upper limit [counts].
+    n_above
+        (frame,) int64: pixels above the band.
+    scales
+        (frame,) float64: all pixels of the frame over its finite ones; NaN where there is none.
+    n_within
+        (frame,) int64: pixels kept in `within`.
+    within
+        The pixels within the band of one frame after the other [counts].
+    resolved
+        (frame,) bool: False where the band held too many pixels, and none was kept.
+
+    Notes
+    -----
+    For a background b in the band the sum is known exactly:
+    ``P(b) = P(hi) + n_above (hi - b) + sum(max(within - b, 0))``.
+    """
+
+    band: Band
+    sums_above: NDArray[np.float64]
+    n_above: NDArray[np.int64]
+    scales: NDArray[np.float64]
+    n_within: NDArray[np.int64]
+    within: NDArray[Any]
+    resolved: NDArray[np.bool_]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Join the sums of consecutive blocks, all made with the same band.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if there is no part, or if parts were made with different bands.
+        """
+        if len({part.band for part in parts}) != 1:
+            raise ParameterError("give at least one part, and only parts made with the same band.")
+        return cls(
+            parts[0].band,
+            np.concatenate([part.sums_above for part in parts]),
+            np.concatenate([part.n_above for part in parts]),
+            np.concatenate([part.scales for part in parts]),
+            np.concatenate([part.n_within for part in parts]),
+            np.concatenate([part.within for part in parts]),
+            np.concatenate([part.resolved for part in parts]),
+        )
+
+    def positive_sums(self, background: float) -> NDArray[np.float64] | None:
+        """Return the trace for a background, or None if the frames must be read again.
+
+        Parameters
+        ----------
+        background
+            One number for all frames [counts].
+
+        Returns
+        -------
+        numpy.ndarray or None
+            (frame,) float64 as from `positive_sums`; None if the background lies outside the
+            band, or the band of some frame held too many pixels.
+        """
+        if not self.band.lo <= background <= self.band.hi or not self.resolved.all():
+            return None
+        frames = np.split(self.within, np.cumsum(self.n_within)[:-1])
+        sums_within = np.array([np.maximum(pixels - np.float64(background), 0.0).sum() for pixels in frames])
+        sums: NDArray[np.float64] = self.sums_above + self.n_above * (self.band.hi - background) + sums_within
+        return self.scales * sums
+
+
+def band_sums(block: NDArray[Any], band: Band) -> BandSums:
+    """Reduce frames to what their positive sums need for any background within a band.
+
+    Parameters
+    ----------
+    block
+        (frame, y, x), counts.
+    band
+        Where the background will turn out to lie.
+
+    Returns
+    -------
+    BandSums
+        At most some `BAND_SHARE` of the size of the block.
+
+    Examples
+    --------
+    >>> sums = band_sums(np.full((1, 8, 8), 7.0), Band(1.0, 2.0))
+    >>> sums.positive_sums(1.5)
+    array([352.])
+    """
+    n_frames, *frame_shape = block.shape
+    most_within = int(np.prod(frame_shape) * BAND_SHARE)
+    above = np.empty(frame_shape)
+    is_above, is_within = np.empty((2, *frame_shape), dtype=np.bool_)
+    sums_above, scales = np.empty(n_frames), np.empty(n_frames)
+    n_above, n_within = np.zeros(n_frames, np.int64), np.zeros(n_frames, np.int64)
+    resolved = np.ones(n_frames, np.bool_)
+    within = [np.empty(0, block.dtype)]
+    floor_hi, floor_lo = _floor(band.hi, block.dtype), _floor(band.lo, block.dtype)
+    for index, frame in enumerate(block):
+        np.subtract(frame, np.float64(band.hi), out=above)
+        scales[index] = _leave_out_non_finite(above)
+        if scales[index] != 1.0:
+            frame = np.where(np.isfinite(frame), frame, floor_lo)
+        np.maximum(above, 0.0, out=above)
+        sums_above[index] = above.sum()
+        n_above[index] = np.count_nonzero(np.greater(frame, floor_hi, out=is_above))
+        np.logical_xor(np.greater(frame, floor_lo, out=is_within), is_above, out=is_within)
+        n_within[index] = np.count_nonzero(is_within)
+        if n_within[index] > most_within:
+            n_within[index], resolved[index] = 0, False
+        elif n_within[index]:
+            within.append(frame[is_within])
+    return BandSums(band, sums_above, n_above, scales, n_within, np.concatenate(within), resolved)
+
+
+def _leave_out_non_finite(above: NDArray[np.float64]) -> float:
+    """Set pixels that are not finite to zero; return all pixels over the finite ones (NaN for none)."""
+    finite = np.isfinite(above)
+    n_finite = np.count_nonzero(finite)
+    if n_finite < above.size:
+        above[~finite] = 0.0
+    return above.size / n_finite if n_finite else np.nan
+
+
+def _floor(level: float, dtype: np.dtype[Any]) -> Any:
+    """Return the largest number of a pixel type that is no larger than a level.
+
+    ``x > level`` is then ``x > floor``, compared without a float64 copy of the frame.
+    """
+    if dtype.kind != "f":
+        return int(np.floor(level))
+    rounded = dtype.type(level)
+    return rounded if float(rounded) <= level else np.nextafter(rounded, dtype.type(-np.inf))

@@ -1,0 +1,291 @@
+"""From a trace to correction factors, and from factors to corrected frames."""
+
+import json
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from flimage_dask.correction.background import border_means
+from flimage_dask.correction.bleaching import BleachingWarning, correct, estimate_bleaching
+from flimage_dask.correction.trace import positive_sums
+from flimage_dask.errors import FitError, ParameterError, SeriesError
+
+FRAMES = np.arange(50)
+EXPONENTIAL = 150 * np.exp(-0.05 * FRAMES) + 10
+LAST_FACTOR = 6.973489155439673
+
+
+def estimate(times, trace, **kwargs):
+    """Estimate without a background."""
+    return estimate_bleaching(times, trace, background=0.0, **kwargs)
+
+
+@pytest.fixture
+def mito(shared_data):
+    path = shared_data / "mito_series.h5"
+    if not path.exists():
+        pytest.skip("the shared data are not here: no mito_series.h5")
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path) as file:
+        groups = [file[f"fli_{index}"] for index in range(len(file))]
+        times = np.array([group.attrs["time"] for group in groups])
+        return times, np.stack([group["fluorescence/raw"][:] for group in groups])
+
+
+@pytest.mark.parametrize("seconds", [1e-3, 1.0, 3600.0])
+def test_the_mito_series_in_any_unit_of_time(mito, seconds):
+    times, frames = mito
+    background = border_means(frames, 20).mean()
+    trace = positive_sums(frames, background)
+    with pytest.warns(BleachingWarning, match=r"factor reaches 15\.61 \(frame 46\)"):
+        found = estimate_bleaching(times / 3600 * seconds, trace, background=background, border_px=20)
+    assert background == pytest.approx(2.31681694, abs=5e-9)
+    assert found.status == "bleaching"
+    assert found.parameters["rate"] * seconds == pytest.approx(0.21529202, abs=5e-9)
+    assert found.parameters["amplitude"] == pytest.approx(1634501.9, abs=0.05)
+    assert found.parameters["offset"] == pytest.approx(111780.49, abs=0.005)
+    assert found.r2 == pytest.approx(0.997252, abs=5e-7)
+    assert found.factors[-1] == pytest.approx(15.6110, abs=5e-5)
+    assert found.largest_factor == found.factors[-1]
+
+
+@pytest.mark.parametrize("start", [0.0, 1.7e9])
+@pytest.mark.parametrize("frame_interval", [1e-3, 1.0, 3600.0])
+def test_the_last_factor_is_right_in_any_unit_of_time(frame_interval, start):
+    found = estimate(start + frame_interval * FRAMES, EXPONENTIAL)
+    # float64 resolves 2.4e-7 s at 1.7e9 s: at 1 ms a frame the times themselves are off by 1e-4
+    # frames, which no fit can undo. At 1 s and 1 h the times are exact.
+    tolerance = 2e-6 if (frame_interval, start) == (1e-3, 1.7e9) else 1e-9
+    assert found.factors[-1] == pytest.approx(LAST_FACTOR, rel=tolerance)
+    assert found.factors[0] == 1.0
+    assert found.half_life == pytest.approx(np.log(2) / 0.05 * frame_interval, rel=1e-5)
+    assert found.bleached_fraction == pytest.approx(1 - 1 / LAST_FACTOR, rel=1e-5)
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
+def test_weak_bleaching_gets_its_factors(share):
+    trace = 1e6 * ((1 - share) + share * np.exp(-0.05 * FRAMES))
+    found = estimate(FRAMES, trace)
+    np.testing.assert_allclose(found.factors, trace[0] / trace, rtol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
+def test_weak_bleaching_in_noise_is_found(share):
+    rng = np.random.default_rng(0)
+    truth = (1 - share) + share * np.exp(-0.05 * FRAMES)
+    found = estimate(FRAMES, 1e6 * truth * rng.normal(1, 0.002, 50))
+    assert found.status == "bleaching"
+    np.testing.assert_allclose(found.factors, truth[0] / truth, atol=0.005)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-9, 123.456, 1e12])
+def test_a_constant_series_has_factors_of_exactly_one_and_no_warning(level):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = estimate(FRAMES, np.full(50, level))
+    assert found.status == "no bleaching"
+    assert (found.factors == 1.0).all()
+    assert found.parameters["amplitude"] == 0.0
+    assert np.isnan(found.r2)
+    assert found.half_life == np.inf
+    assert found.bleached_fraction == 0.0
+    assert found.warnings == ()
+
+
+NOISE = np.random.default_rng(2).normal(0, 10, 50)
+
+
+@pytest.mark.parametrize("trace", [1000 + NOISE, 1000 + 5 * FRAMES + NOISE, 1000.0 + FRAMES])
+def test_noise_and_a_rise_are_left_alone_with_one_warning(trace):
+    with pytest.warns(BleachingWarning, match="no bleaching is corrected") as caught:
+        found = estimate(FRAMES, trace)
+    assert len(caught) == len(found.warnings) == 1
+    assert found.status == "no bleaching"
+    assert (found.factors == 1.0).all()
+    assert (found.decay == found.decay[0]).all()
+    assert found.parameters["offset"] == pytest.approx(trace.mean())
+
+
+@pytest.mark.filterwarnings("ignore::flimage_dask.correction.bleaching.BleachingWarning")
+@pytest.mark.parametrize("n", [12, 50, 300])
+def test_steady_white_noise_is_seldom_called_bleaching(n):
+    rng = np.random.default_rng(n)
+    statuses = [estimate(np.arange(n), rng.normal(1000, 20, n)).status for _ in range(400)]
+    assert statuses.count("bleaching") <= 0.02 * 400  # simulated with 1,000: .003 to .008
+
+
+@pytest.mark.filterwarnings("ignore::flimage_dask.correction.bleaching.BleachingWarning")
+def test_steady_random_walks_are_not_bleaching_because_they_are_fitted_well():
+    rng = np.random.default_rng(3)
+    statuses = [estimate(np.arange(47), 1e4 + np.cumsum(rng.normal(size=47))).status for _ in range(300)]
+    assert statuses.count("bleaching") <= 0.12 * 300  # a walk that drifts down: .082 of 1,000
+
+
+def test_four_frames_without_noise_are_enough():
+    found = estimate([0, 1, 2, 3], 100 * np.exp(-0.5 * np.arange(4)) + 10)
+    assert found.status == "bleaching"
+    assert found.parameters["rate"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_too_few_frames_are_refused_with_the_number_needed_and_a_way_out(n):
+    with pytest.raises(FitError, match=r"at least 4 frames.*background_correction needs no fit"):
+        estimate(np.arange(n), np.ones(n))
+
+
+def test_frames_without_an_intensity_count_as_missing():
+    with pytest.raises(FitError, match="3 of 5 have one"):
+        estimate(np.arange(5), [3, np.nan, 2, np.inf, 1])
+
+
+def test_equal_times_are_refused_with_a_way_out():
+    with pytest.raises(SeriesError, match=r"same time, 3 s.*times= or frame_interval="):
+        estimate(np.full(50, 3.0), EXPONENTIAL)
+
+
+def test_two_times_are_refused():
+    with pytest.raises(FitError, match="at least 3 different times"):
+        estimate([0, 0, 1, 1], [4, 4, 3, 3])
+
+
+def test_unknown_times_are_refused_by_their_frames():
+    times = FRAMES.astype(float)
+    times[[3, 7]] = np.nan, np.inf
+    with pytest.raises(SeriesError, match=r"2 of 50 frames.*frames 3, 7.*frame_interval="):
+        estimate(times, EXPONENTIAL)
+
+
+def test_times_and_trace_of_unequal_length_are_refused():
+    with pytest.raises(ParameterError, match="same shape"):
+        estimate(FRAMES[:-1], EXPONENTIAL)
+
+
+def test_duplicate_times_are_fitted():
+    found = estimate(np.repeat(FRAMES, 2), np.repeat(EXPONENTIAL, 2))
+    assert found.factors[-1] == pytest.approx(LAST_FACTOR, rel=1e-12)
+
+
+@given(st.permutations(range(50)))
+def test_frames_in_any_order_are_answered_in_theirs(order):
+    order = np.array(order)
+    rng = np.random.default_rng(0)
+    trace = EXPONENTIAL + rng.normal(0, 2, 50)
+    found = estimate(FRAMES[order], trace[order])
+    assert np.array_equal(found.factors, estimate(FRAMES, trace).factors[order])
+    assert found.bleached_fraction == estimate(FRAMES, trace).bleached_fraction
+
+
+@given(st.sets(st.integers(0, 49), min_size=1, max_size=40))
+def test_frames_left_out_get_a_factor_from_the_curve(missing):
+    missing = sorted(missing)
+    trace = EXPONENTIAL.copy()
+    trace[missing] = np.nan
+    found = estimate(FRAMES, trace)
+    first = np.flatnonzero(np.isfinite(trace))[0]
+    expected = EXPONENTIAL[first] / EXPONENTIAL
+    expected[:first] = 1.0
+    assert found.left_out == tuple(missing)
+    np.testing.assert_allclose(found.factors, expected, rtol=1e-6)
+
+
+def test_a_decay_close_to_zero_is_reported():
+    with pytest.warns(BleachingWarning, match="noise"):
+        found = estimate(FRAMES, 1000 * np.exp(-0.1 * FRAMES) + 1)
+    assert found.largest_factor > 100
+    assert len(found.warnings) == 1
+
+
+def test_a_decay_that_reaches_zero_is_refused():
+    with pytest.raises(FitError, match=r"reaches 0 at frame \d+.*fls\[:"):
+        estimate(np.arange(5000), 1e3 * np.exp(-0.5 * np.arange(5000)))
+
+
+def test_an_estimate_survives_pickling_and_is_read_only():
+    found = estimate(FRAMES, EXPONENTIAL, border_px=20)
+    again = pickle.loads(pickle.dumps(found))
+    assert again.summary() == found.summary()
+    assert np.array_equal(again.factors, found.factors)
+    with pytest.raises(ValueError, match="read-only"):
+        found.factors[0] = 2
+    with pytest.raises(AttributeError):
+        found.status = "fine"
+
+
+def test_an_estimate_does_not_hold_the_arrays_it_was_given():
+    times, trace = FRAMES.astype(float), EXPONENTIAL.copy()
+    found = estimate(times, trace)
+    times[:] = trace[:] = 0
+    assert np.array_equal(found.times, FRAMES)
+    assert np.array_equal(found.trace, EXPONENTIAL)
+
+
+@pytest.mark.filterwarnings("ignore::flimage_dask.correction.bleaching.BleachingWarning")
+@pytest.mark.parametrize("trace", [EXPONENTIAL, np.ones(50), 1000 + NOISE])
+@pytest.mark.parametrize("background", [2.5, np.full(50, 2.5), np.full((3, 4), 2.5), np.full(50, np.nan)])
+def test_a_summary_is_strict_json(trace, background):
+    found = estimate_bleaching(FRAMES, trace, background=background, border_px=20)
+    summary = json.loads(json.dumps(found.summary(), allow_nan=False))
+    assert summary["n_frames"] == 50
+    assert summary["background"] == (None if np.isnan(background).all() else 2.5)
+    assert 3 <= len(repr(found).splitlines()) <= 6 or found.status == "no bleaching"
+    assert found.status in repr(found)
+
+
+@given(
+    hnp.arrays(np.float32, (3, 4, 5), elements=st.floats(-1e6, 1e6, width=32)),
+    st.floats(-1e4, 1e4),
+    hnp.arrays(float, (3,), elements=st.floats(0.5, 50)),
+)
+def test_correction_equals_flimage_bit_by_bit(block, background, factors):
+    frames = [((x - np.float64(background)) * g).astype(np.float32) for x, g in zip(block, factors, strict=True)]
+    corrected = correct(block, background, factors)
+    assert corrected.dtype == np.float32
+    assert np.array_equal(corrected, frames)
+    assert np.array_equal(np.concatenate([correct(block[:1], background, factors[:1])]), corrected[:1])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("u1", "f4"),
+        ("u2", "f4"),
+        ("i2", "f4"),
+        ("f4", "f4"),
+        (">f4", "f4"),
+        ("i4", "f8"),
+        ("u4", "f8"),
+        ("f8", "f8"),
+    ],
+)
+def test_results_keep_their_precision(dtype, expected):
+    corrected = correct(np.full((1, 2, 2), 5, dtype), 2, [1.5])
+    assert corrected.dtype == np.dtype(expected)
+    assert (corrected == 4.5).all()
+
+
+def test_backgrounds_of_frames_and_images_are_subtracted():
+    block = np.random.default_rng(0).normal(100, 5, (3, 4, 5))
+    factors, levels, image = (
+        np.array([1.0, 2.0, 3.0]),
+        np.array([5.0, 6.0, 7.0]),
+        np.arange(20.0).reshape(4, 5),
+    )
+    by_level = (block - levels[:, None, None]) * factors[:, None, None]
+    assert np.array_equal(correct(block, levels, factors), by_level)
+    assert np.array_equal(correct(block, image, factors), (block - image) * factors[:, None, None])
+
+
+def test_pixels_that_are_not_finite_stay_so():
+    block = np.array([[[np.nan, np.inf], [-np.inf, 1.0]]], np.float32)
+    np.testing.assert_array_equal(correct(block, 1.0, [2.0])[0], [[np.nan, np.inf], [-np.inf, 0.0]])
+
+
+def test_factors_must_fit_the_block():
+    with pytest.raises(ParameterError, match="3 frames need as many factors"):
+        correct(np.zeros((3, 2, 2)), 0.0, np.ones(2))
