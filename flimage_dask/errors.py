@@ -41,6 +41,18 @@ class FileError(FlimageError, OSError):
     """A file cannot be opened, read or written as what it was taken for."""
 
 
+class FileMissingError(FileError, FileNotFoundError):
+    """A file or its folder does not exist."""
+
+
+class FilePermissionError(FileError, PermissionError):
+    """A file may not be opened as asked."""
+
+
+class FileLockedError(FileError, BlockingIOError):
+    """A file is in use elsewhere."""
+
+
 class FrameDataError(FileError):
     """The stored bytes of a frame are damaged or cannot be read."""
 

@@ -1,0 +1,1 @@
+"""How a series lies in an HDF5 file, and how its bytes are read and written."""

@@ -1,0 +1,111 @@
+"""The metadata of many frames at once, as columns, through HDF5's low-level interface.
+
+h5py's ``group.attrs`` makes several Python objects for every value. A column of 100,000
+times is read here at some 15 µs each.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+from h5py import h5a, h5g, h5s, h5t
+from numpy.typing import NDArray
+
+from .layout import frame_name, gap_error
+
+#: One value a frame; None where a frame has none.
+Column: TypeAlias = list[Any]
+Columns: TypeAlias = dict[str, Column]
+
+_TEXT = h5py.string_dtype()
+_TEXT_IN_MEMORY = h5t.py_create(_TEXT)
+
+
+def read_column(group: h5py.Group, numbers: NDArray[np.int64], key: str) -> Column:
+    """Read one attribute of the frames of a series."""
+    name = key.encode()
+    column: Column = []
+    for frame in _open_frames(group, numbers):
+        column.append(_read_value(frame, name) if h5a.exists(frame, name) else None)
+    return column
+
+
+def read_columns(group: h5py.Group, numbers: NDArray[np.int64]) -> Columns:
+    """Read all attributes of the frames of a series."""
+    columns: Columns = {}
+    for row, frame in enumerate(_open_frames(group, numbers)):
+        for position in range(h5a.get_num_attrs(frame)):
+            key = h5a.open(frame, index=position).name
+            column = columns.setdefault(key.decode(), [None] * len(numbers))
+            column[row] = _read_value(frame, key)
+    return columns
+
+
+def as_array(column: Column) -> NDArray[Any]:
+    """Turn a column into an array: float64 (NaN for a missing value) if it is numeric, else objects."""
+    if all(value is None or isinstance(value, (int, float, np.number)) for value in column):
+        return np.array([np.nan if value is None else float(value) for value in column])
+    array = np.empty(len(column), object)
+    array[:] = column
+    return array
+
+
+def split_constant(columns: Mapping[str, Column]) -> tuple[dict[str, Any], Columns]:
+    """Separate the values that all frames share from the columns that vary."""
+    constant = {key: column[0] for key, column in columns.items() if column and _is_constant(column)}
+    varying = {key: column for key, column in columns.items() if key not in constant}
+    return constant, varying
+
+
+class AttributeWriter:
+    """Set attributes of frames whose HDF5 types are made once."""
+
+    def __init__(self) -> None:
+        self._scalar = h5s.create(h5s.SCALAR)
+        self._text = h5t.py_create(_TEXT, logical=True)
+
+    def write(self, group: h5g.GroupID, attributes: Mapping[str, Any]) -> None:
+        """Set new attributes of a group; a value None is left out."""
+        for key, value in attributes.items():
+            if value is None:
+                continue
+            if isinstance(value, float):
+                attribute = h5a.create(group, key.encode(), h5t.NATIVE_DOUBLE, self._scalar)
+                attribute.write(np.array(value))
+            elif isinstance(value, str):
+                attribute = h5a.create(group, key.encode(), self._text, self._scalar)
+                attribute.write(np.array(value, _TEXT), mtype=_TEXT_IN_MEMORY)
+            else:
+                h5py.Group(group).attrs[key] = value
+
+
+def _open_frames(group: h5py.Group, numbers: NDArray[np.int64]) -> Iterable[h5g.GroupID]:
+    for number in numbers.tolist():
+        try:
+            yield h5g.open(group.id, frame_name(number).encode())
+        except KeyError as error:
+            raise gap_error(group, number) from error
+
+
+def _read_value(frame: h5g.GroupID, key: bytes) -> Any:
+    """Read one attribute as h5py would, in a tenth of the time for scalars."""
+    attribute = h5a.open(frame, key)
+    stored = attribute.get_type()
+    if attribute.shape == ():
+        if isinstance(stored, h5t.TypeStringID) and stored.is_variable_str():
+            text: NDArray[Any] = np.empty((), _TEXT)
+            attribute.read(text, mtype=_TEXT_IN_MEMORY)
+            return text.item().decode("utf-8", "surrogateescape")
+        if isinstance(stored, (h5t.TypeFloatID, h5t.TypeIntegerID)):
+            number = np.empty((), attribute.dtype)
+            attribute.read(number)
+            return number[()]
+    return h5py.Group(frame).attrs[key.decode()]
+
+
+def _is_constant(column: Column) -> bool:
+    first = column[0]
+    if isinstance(first, np.ndarray):
+        return all(isinstance(value, np.ndarray) and np.array_equal(value, first) for value in column)
+    return first is not None and all(type(value) is type(first) and value == first for value in column)

@@ -1,0 +1,105 @@
+"""Open HDF5 files by path, group or not at all, with errors that say what is wrong with a file."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeAlias
+from uuid import uuid4
+
+import h5py
+
+from ..errors import (
+    FileError,
+    FileLockedError,
+    FileMissingError,
+    FilePermissionError,
+    OutputExistsError,
+    ParameterError,
+)
+from .layout import is_writable, where
+
+#: Where an image or a series is kept: a path, an open group, or None for memory.
+H5File: TypeAlias = str | os.PathLike[str] | h5py.Group | None
+
+_MODES = ("r", "r+", "w", "w-", "x", "a")
+
+
+class GroupHolder:
+    """Something that is kept in an HDF5 group, and closes the file if it opened it.
+
+    Parameters
+    ----------
+    h5file
+        A path, an open group, or None for a file in memory.
+    h5mode
+        How to open a path: "r", "r+", "w", "w-" or "x", "a".
+    """
+
+    def __init__(self, h5file: H5File, h5mode: str) -> None:
+        self._is_owner = not isinstance(h5file, h5py.Group)
+        #: The group in which everything is kept.
+        self.h5: h5py.Group = _open(h5file, h5mode)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, unless it was given as an open group."""
+        if self._is_owner and self.h5:
+            self.h5.file.close()
+
+
+def check_writable(group: h5py.Group) -> None:
+    """Refuse to change a file that is open for reading only."""
+    if not is_writable(group):
+        raise FileError(f"{where(group)} is open read-only: open it with h5mode='a' to change it.")
+
+
+def _open(h5file: H5File, h5mode: str) -> h5py.Group:
+    if h5mode not in _MODES:
+        raise ParameterError(f"h5mode={h5mode!r}: give one of {', '.join(map(repr, _MODES))}.")
+    if isinstance(h5file, h5py.Group):
+        if not h5file:
+            raise FileError("the HDF5 group is closed: open its file again.")
+        return h5file
+    if h5file is None:
+        return h5py.File(uuid4().hex, "w", driver="core", backing_store=False)
+    if not isinstance(h5file, str | os.PathLike):
+        raise ParameterError(f"h5file must be a path, an open h5py.Group or None, not {type(h5file).__name__}.")
+    path = Path(h5file)
+    try:
+        return h5py.File(path, h5mode)
+    except OSError as error:
+        raise _explained(path, h5mode, error) from error
+
+
+def _explained(path: Path, h5mode: str, error: OSError) -> FileError:
+    """Find out why a file does not open."""
+    if path.is_dir():
+        return FileError(f"'{path}' is a folder: give the name of an HDF5 file.")
+    if not path.exists():
+        if h5mode in ("r", "r+"):
+            return FileMissingError(f"'{path}' does not exist.")
+        return FileMissingError(f"'{path}' cannot be created: {_reason(error)}.")
+    if h5mode in ("w-", "x"):
+        return OutputExistsError(f"'{path}' exists already: choose another name, or h5mode='a' to add to it.")
+    if isinstance(error, PermissionError):
+        return FilePermissionError(f"'{path}' may not be opened with h5mode='{h5mode}': {_reason(error)}.")
+    if isinstance(error, BlockingIOError) or "already open" in str(error):
+        return FileLockedError(
+            f"'{path}' is open for writing elsewhere, or here in another mode: close it there first."
+        )
+    if not h5py.is_hdf5(path):
+        return FileError(f"'{path}' is not an HDF5 file.")
+    if "truncated" in str(error):
+        return FileError(f"'{path}' is truncated, it ends before its content does: copy it again from its source.")
+    return FileError(f"'{path}' cannot be opened: {error}.")
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)

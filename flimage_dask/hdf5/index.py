@@ -1,0 +1,308 @@
+"""Where the frames of a series lie: byte ranges, shapes and filters, found in one pass over the file."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from h5py import h5d, h5g, h5o, h5p, h5t
+from numpy.typing import NDArray
+
+from ..errors import FileChangedError, FileError, SeriesError
+from .filters import FilterPipeline
+from .layout import BACKGROUNDS, RAW, frame_name, gap_error, where
+
+#: Offset of an image that lies in no single byte range: HDF5 must read it.
+NO_RANGE = -1
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """The identity of a file's content at one moment."""
+
+    path: Path
+    size: int
+    modified_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Take the stamp of a file."""
+        return cls._from(path, path.stat())
+
+    def check(self, descriptor: int) -> None:
+        """Refuse an open file that is not the one that was stamped."""
+        if self._from(self.path, os.fstat(descriptor)) != self:
+            raise FileChangedError(
+                f"'{self.path}' changed after its frames were indexed: open the series again and repeat."
+            )
+
+    @classmethod
+    def _from(cls, path: Path, stat: os.stat_result) -> Self:
+        return cls(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageIndex:
+    """Where some images of equal shape lie in a file.
+
+    Attributes
+    ----------
+    numbers
+        (n,) the number k of the frame ``fli_k`` that each image belongs to.
+    dataset
+        The name of the image within its frame, such as ``fluorescence/raw``.
+    shape
+        (y, x).
+    dtype
+        The type, in native byte order, that holds every image exactly.
+    offsets, sizes, skipped
+        (n,) first byte, number of bytes and HDF5's filter mask of each image's only chunk;
+        the offset is `NO_RANGE` where HDF5 itself must read the image.
+    pipelines, pipeline_of
+        The distinct filter pipelines, and (n,) which of them each image has.
+    """
+
+    numbers: NDArray[np.int64]
+    dataset: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    skipped: NDArray[np.int64]
+    pipelines: tuple[FilterPipeline, ...]
+    pipeline_of: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image without filters."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    def path(self, position: int) -> str:
+        """Return the name of an image's dataset, relative to the group of the series."""
+        return f"{frame_name(int(self.numbers[position]))}/{self.dataset}"
+
+    def take(self, positions: NDArray[np.int64]) -> Self:
+        """Select images."""
+        return replace(
+            self,
+            numbers=self.numbers[positions],
+            offsets=self.offsets[positions],
+            sizes=self.sizes[positions],
+            skipped=self.skipped[positions],
+            pipeline_of=self.pipeline_of[positions],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BackgroundIndex:
+    """The distinct background images of one kind, and which of them each frame has.
+
+    Frames that share a background by hard link share its entry.
+    """
+
+    images: ImageIndex
+    image_of: NDArray[np.int64]  # (n_frames,); NO_BACKGROUND for none
+
+    def take(self, positions: NDArray[np.int64]) -> Self:
+        """Select frames."""
+        return replace(self, image_of=self.image_of[positions])
+
+
+#: Entry of a frame that has no background image of a kind.
+NO_BACKGROUND = -1
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesIndex:
+    """Where the frames of a series and their background images lie."""
+
+    frames: ImageIndex
+    backgrounds: tuple[BackgroundIndex, ...]
+
+    def take(self, positions: NDArray[np.int64]) -> Self:
+        """Select frames."""
+        return replace(
+            self,
+            frames=self.frames.take(positions),
+            backgrounds=tuple(background.take(positions) for background in self.backgrounds),
+        )
+
+
+def index_series(group: h5py.Group, numbers: NDArray[np.int64]) -> SeriesIndex:
+    """Find the frames ``fli_k`` of a series, k in `numbers`, and their background images.
+
+    Raises
+    ------
+    SeriesError
+        If the series is empty, has a gap, or holds frames of unequal shape.
+    """
+    if len(numbers) == 0:
+        raise SeriesError(f"{where(group)} is a series without frames: add some with add_flimage(…).")
+    frames = _index_images(group, numbers, RAW)
+    return SeriesIndex(frames, _index_backgrounds(group, frames))
+
+
+def _index_images(group: h5py.Group, numbers: NDArray[np.int64], name: str) -> ImageIndex:
+    layouts: list[_Layout] = []
+    layout_of = np.empty(len(numbers), np.int64)
+    offsets, sizes, skipped = np.empty((3, len(numbers)), np.int64)
+    for row, number in enumerate(numbers.tolist()):
+        dataset = _open_image(group, number, name)
+        layout_of[row] = kind = _find_layout(layouts, dataset, group, number)
+        offsets[row], sizes[row], skipped[row] = layouts[kind].locate(dataset)
+    dtype = np.result_type(*(layout.dtype for layout in layouts)).newbyteorder("=")
+    foreign = np.array([layout.dtype != dtype for layout in layouts])
+    offsets[foreign[layout_of]] = NO_RANGE
+    return ImageIndex(
+        numbers=numbers,
+        dataset=name,
+        shape=layouts[0].shape,
+        dtype=dtype,
+        offsets=offsets,
+        sizes=sizes,
+        skipped=skipped,
+        pipelines=tuple(FilterPipeline(layout.filters, layout.dtype.itemsize) for layout in layouts),
+        pipeline_of=layout_of,
+    )
+
+
+def _index_backgrounds(group: h5py.Group, frames: ImageIndex) -> tuple[BackgroundIndex, ...]:
+    """Index each kind of background (``data``, ``fit``), every shared image once."""
+    owners: dict[str, dict[tuple[int, int], int]] = {}  # kind -> address of an image -> its entry
+    owner_numbers: dict[str, list[int]] = {}
+    image_of: dict[str, NDArray[np.int64]] = {}
+    for row, number in enumerate(frames.numbers.tolist()):
+        for kind, address in _background_addresses(group, number):
+            known = owners.setdefault(kind, {})
+            if address not in known:
+                known[address] = len(known)
+                owner_numbers.setdefault(kind, []).append(number)
+            image_of.setdefault(kind, np.full(len(frames), NO_BACKGROUND))[row] = known[address]
+    backgrounds = []
+    for kind, rows in image_of.items():
+        images = _index_images(group, np.array(owner_numbers[kind]), f"{BACKGROUNDS}/{kind}")
+        if images.shape != frames.shape:
+            raise SeriesError(
+                f"the background '{images.path(0)}' of {where(group)} has shape {images.shape}; "
+                f"the frames have {frames.shape}. Set another one with set_bg_data(…)."
+            )
+        backgrounds.append(BackgroundIndex(images, rows))
+    return tuple(backgrounds)
+
+
+def _background_addresses(group: h5py.Group, number: int) -> list[tuple[str, tuple[int, int]]]:
+    try:
+        holder = h5g.open(group.id, f"{frame_name(number)}/{BACKGROUNDS}".encode())
+    except KeyError:  # files of early versions lack the group: no background
+        return []
+    addresses = []
+    for position in range(holder.get_num_objs()):
+        name = holder.get_objname_by_idx(position)
+        info = h5o.get_info(holder, name)
+        addresses.append((name.decode(), (info.fileno, info.addr)))
+    return addresses
+
+
+def _open_image(group: h5py.Group, number: int, name: str) -> h5d.DatasetID:
+    path = f"{frame_name(number)}/{name}"
+    try:
+        return h5d.open(group.id, path.encode())
+    except KeyError as error:
+        if frame_name(number) not in group:
+            raise gap_error(group, number) from error
+        raise SeriesError(
+            f"frame {number} of {where(group)} has no dataset '{name}'. Leave it out with a slice of the series."
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What the images of one kind of dataset have in common."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    stored: h5t.TypeID
+    properties: h5p.PropDCID
+    filters: tuple[int, ...]
+    contiguous: bool
+    one_chunk: bool
+
+    @classmethod
+    def of(cls, dataset: h5d.DatasetID) -> Self:
+        properties = dataset.get_create_plist()
+        layout = properties.get_layout()
+        chunked = layout == h5d.CHUNKED
+        filters = tuple(properties.get_filter(k)[0] for k in range(properties.get_nfilters())) if chunked else ()
+        # A type that numpy has no equal for (reduced precision, another byte order) is HDF5's to convert.
+        plain = dataset.dtype.kind in "fiu" and h5t.py_create(dataset.dtype.newbyteorder("=")) == dataset.get_type()
+        return cls(
+            shape=dataset.shape,
+            dtype=dataset.dtype,
+            stored=dataset.get_type(),
+            properties=properties,
+            filters=filters,
+            contiguous=plain and layout == h5d.CONTIGUOUS and properties.get_external_count() == 0,
+            one_chunk=plain
+            and chunked
+            and properties.get_chunk() == dataset.shape
+            and FilterPipeline.can_decode(filters),
+        )
+
+    def matches(self, dataset: h5d.DatasetID) -> bool:
+        return bool(
+            dataset.shape == self.shape
+            and dataset.get_type() == self.stored
+            and dataset.get_create_plist().equal(self.properties)
+        )
+
+    def locate(self, dataset: h5d.DatasetID) -> tuple[int, int, int]:
+        """Return offset, size and filter mask of an image, or `NO_RANGE`."""
+        if self.one_chunk:
+            chunk = dataset.get_chunk_info_by_coord((0, 0))
+            if chunk.byte_offset is not None:
+                return chunk.byte_offset, chunk.size, chunk.filter_mask
+        elif self.contiguous:
+            offset = dataset.get_offset()
+            if offset is not None:
+                return offset, dataset.get_storage_size(), 0
+        return NO_RANGE, 0, 0
+
+
+def _find_layout(layouts: list[_Layout], dataset: h5d.DatasetID, group: h5py.Group, number: int) -> int:
+    """Return the position of an image's layout among those known, adding it if it is new."""
+    for position, layout in enumerate(layouts):
+        if layout.matches(dataset):
+            return position
+    layout = _Layout.of(dataset)
+    _check_image(layout, layouts[0].shape if layouts else None, group, number)
+    layouts.append(layout)
+    return len(layouts) - 1
+
+
+def _check_image(layout: _Layout, series_shape: tuple[int, int] | None, group: h5py.Group, number: int) -> None:
+    if len(layout.shape) != 2 or layout.dtype.kind not in "fiub":
+        raise SeriesError(
+            f"frame {number} of {where(group)} has shape {layout.shape} and type {layout.dtype}; "
+            f"a frame is a two-dimensional image of real numbers."
+        )
+    if series_shape is not None and layout.shape != series_shape:
+        raise SeriesError(
+            f"frame {number} of {where(group)} has shape {layout.shape}; the series has {series_shape}. "
+            f"Leave it out with a slice of the series, or work on it alone as fls[{number}]."
+        )
+
+
+def stamp_of(group: h5py.Group) -> FileStamp | None:
+    """Take the stamp of the file of a group; None if it has no file of its own on disk."""
+    if group.file.driver not in ("sec2", "stdio", "windows"):
+        return None
+    try:
+        return FileStamp.of(Path(group.file.filename).resolve())
+    except OSError as error:
+        raise FileError(f"'{group.file.filename}' is gone from under its open series: {error.strerror}.") from error

@@ -1,0 +1,144 @@
+"""The file format of flimage 0.3.3: group names, attributes and dataset properties.
+
+An image is a group with ``fluorescence/raw``, ``fluorescence/bg_data/*`` and its metadata as
+attributes. A series is a group of images ``fli_0``, ``fli_1``, … with an optional attribute
+``identifier``. See ``docs/file_format.md``.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .._version import __version__
+from ..errors import SeriesError
+from .filters import choose_encoding
+
+FLUORESCENCE = "fluorescence"
+RAW = "fluorescence/raw"
+BACKGROUNDS = "fluorescence/bg_data"
+IDENTIFIER = "identifier"
+PROVENANCE = "flimage_dask"
+
+#: What flimage demands of every frame that it opens read-only.
+VERSION_ATTRIBUTES = {
+    "flimage version": f"0.3.3+flimage_dask.{__version__}",
+    "qpimage version": "0.9.3",
+}
+
+#: With these, HDF5 viewers show a dataset as a picture.
+PICTURE_ATTRIBUTES = {
+    "CLASS": np.bytes_("IMAGE"),
+    "IMAGE_VERSION": np.bytes_("1.2"),
+    "IMAGE_SUBCLASS": np.bytes_("IMAGE_GRAYSCALE"),
+}
+
+_FRAME_NAME = re.compile(r"fli_(0|[1-9][0-9]*)\Z")
+
+
+def frame_name(number: int) -> str:
+    """Return the name of a frame's group."""
+    return f"fli_{number}"
+
+
+def where(group: h5py.Group) -> str:
+    """Name a group for an error message: its file, and its path within unless it is the root."""
+    filename = group.file.filename
+    return f"'{filename}'" if group.name == "/" else f"'{filename}' in '{group.name}'"
+
+
+def is_in_memory(group: h5py.Group) -> bool:
+    """Tell whether a group belongs to a file that exists in memory only."""
+    return bool(group.file.driver == "core")
+
+
+def is_writable(group: h5py.Group) -> bool:
+    """Tell whether the file of a group is open for writing."""
+    return bool(group.file.mode != "r")
+
+
+def count_frames(group: h5py.Group) -> int:
+    """Count the frames of a series, at once if nothing else stands beside them."""
+    n_links = len(group)
+    if n_links == 0 or frame_name(n_links - 1) in group:
+        return n_links
+    return sum(1 for name in group if _FRAME_NAME.match(name))
+
+
+def gap_error(group: h5py.Group, number: int) -> SeriesError:
+    """Make the error for a frame that is missing between others."""
+    return SeriesError(
+        f"{where(group)} has no frame '{frame_name(number)}' although later frames exist: the series has a gap. "
+        f"Rename the groups so that their numbers run from 0 without one missing."
+    )
+
+
+def check_is_series(group: h5py.Group) -> None:
+    """Refuse a group that is a single image."""
+    if FLUORESCENCE in group:
+        raise SeriesError(
+            f"{where(group)} holds a single image (FLImage), not a series: open it with FLImage(h5file=…)."
+        )
+
+
+def check_is_image(group: h5py.Group) -> None:
+    """Refuse a group that is a series."""
+    if frame_name(0) in group and FLUORESCENCE not in group:
+        raise SeriesError(
+            f"{where(group)} holds a series (FLSeries), not a single image: open it with FLSeries(h5file=…)."
+        )
+
+
+def write_image(group: h5py.Group, key: str, data: NDArray[Any], dtype: DTypeLike) -> h5py.Dataset:
+    """Store one image as flimage does: a checked, deflated chunk on disk, plain data in memory."""
+    if key in group:
+        del group[key]
+    stored = np.ascontiguousarray(data, dtype)
+    if is_in_memory(group):
+        return group.create_dataset(key, data=stored)
+    encoding, _ = choose_encoding([stored])
+    dataset = create_chunked(
+        group, key, stored.shape, stored.dtype, shuffle=encoding.shuffle, level=encoding.level
+    )
+    dataset.id.write_direct_chunk((0, 0), encoding.encode(stored))
+    return dataset
+
+
+def create_chunked(
+    group: h5py.Group, key: str, shape: tuple[int, ...], dtype: DTypeLike, *, shuffle: bool, level: int
+) -> h5py.Dataset:
+    """Create the dataset of one image on disk: one chunk, deflate and fletcher32."""
+    dataset = group.create_dataset(
+        key,
+        shape=shape,
+        dtype=dtype,
+        chunks=shape,
+        shuffle=shuffle,
+        compression="gzip",
+        compression_opts=level,
+        fletcher32=True,
+    )
+    for name, value in PICTURE_ATTRIBUTES.items():
+        dataset.attrs.create(name, value)
+    return dataset
+
+
+def mark_version(group: h5py.Group) -> None:
+    """Give an image the version attributes that it lacks."""
+    for key, version in VERSION_ATTRIBUTES.items():
+        if key not in group.attrs:
+            group.attrs[key] = version
+
+
+def read_attributes(group: h5py.Group) -> dict[str, Any]:
+    """Read all attributes of a group."""
+    return dict(group.attrs)
+
+
+def write_attributes(group: h5py.Group, attributes: Mapping[str, Any]) -> None:
+    """Set attributes of a group."""
+    for key, value in attributes.items():
+        group.attrs[key] = value

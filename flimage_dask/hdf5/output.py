@@ -1,0 +1,136 @@
+"""An output file that appears under its name only when it is whole."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeAlias
+from uuid import uuid4
+
+import h5py
+
+from ..errors import FileError, OutputExistsError, SeriesError
+from .layout import PROVENANCE, count_frames, frame_name, where
+
+#: What a series can be written to: a path, or an open group.
+Output: TypeAlias = str | os.PathLike[str] | h5py.Group
+
+
+def check_output(output: Output, source: Path | None, *, overwrite: bool) -> None:
+    """Refuse an output that cannot be written, before any work is done.
+
+    Raises
+    ------
+    OutputExistsError
+        (a FileExistsError) if it exists and `overwrite` is not given, or is the input itself.
+    FileError
+        (an OSError) if its folder does not exist or cannot be written to.
+    SeriesError
+        (a ValueError) if an open group holds something already.
+    """
+    if isinstance(output, h5py.Group):
+        _check_group(output)
+        return
+    path = Path(output)
+    if source is not None and path.exists() and path.samefile(source):
+        raise OutputExistsError(f"'{path}' is the input itself: write to another file.")
+    if path.is_dir():
+        raise FileError(f"'{path}' is a folder: give the name of a file in it.")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"'{path}' exists already: choose another name, or give overwrite=True.")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileError(f"the folder '{folder}' of the output '{path.name}' does not exist: make it first.")
+    if not os.access(folder, os.W_OK):
+        raise FileError(f"the folder '{folder}' of the output '{path.name}' cannot be written to.")
+
+
+def check_space(path: Path, n_bytes: int) -> None:
+    """Refuse an output that is larger than what its disk has left."""
+    free = shutil.disk_usage(path.absolute().parent).free
+    if n_bytes > free:
+        raise FileError(
+            f"the output needs about {n_bytes / 1e9:.1f} GB, but the disk of '{path.parent}' has "
+            f"{free / 1e9:.1f} GB left: make room, or write to another disk."
+        )
+
+
+@contextmanager
+def open_output(output: Output, *, overwrite: bool) -> Iterator[h5py.Group]:
+    """Open the group that a new series is written to.
+
+    A file is written under a temporary name beside its target, brought to the disk, and renamed
+    when the block ends; on any exception it is removed. An open group is written in place, and
+    emptied again on any exception.
+    """
+    if isinstance(output, h5py.Group):
+        with _open_group(output):
+            yield output
+        return
+    target = Path(output)
+    partial = target.with_name(f".{target.name}.{uuid4().hex[:8]}.partial")
+    try:
+        with _open_partial(partial) as file:
+            yield file
+        _bring_to_disk(partial)
+        _publish(partial, target, overwrite=overwrite)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _open_partial(partial: Path) -> Iterator[h5py.File]:
+    try:
+        file = h5py.File(partial, "w-")
+    except OSError as error:
+        raise FileError(f"the output cannot be created beside '{partial}': {error}.") from error
+    try:
+        yield file
+        file.close()
+    except BaseException:
+        # A full disk fails again on closing; the first error is the one to report.
+        with suppress(Exception):
+            file.close()
+        raise
+
+
+@contextmanager
+def _open_group(group: h5py.Group) -> Iterator[None]:
+    try:
+        yield
+        group.file.flush()
+    except BaseException:
+        for number in range(count_frames(group)):
+            if frame_name(number) in group:
+                del group[frame_name(number)]
+        group.attrs.pop(PROVENANCE, None)
+        raise
+
+
+def _check_group(group: h5py.Group) -> None:
+    if not group:
+        raise SeriesError("the output group is closed: open its file for writing.")
+    if group.file.mode == "r":
+        raise FileError(f"the output {where(group)} is open read-only: open it with mode 'a'.")
+    if len(group) > 0:
+        raise OutputExistsError(f"the output group {where(group)} is not empty: give an empty group.")
+
+
+def _bring_to_disk(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _publish(partial: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a whole file its name, without replacing one that appeared in the meantime."""
+    if not overwrite and target.exists():
+        raise OutputExistsError(f"'{target}' appeared while it was being written: choose another name.")
+    partial.replace(target)
+    if os.name == "posix":
+        folder = os.open(target.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,224 @@
+"""Frames into a file: blocks are encoded in parallel, and stored in order under one short lock.
+
+A frame's group is a copy of one prepared in memory, to which HDF5 adds a ready-made chunk;
+that is seven times faster than making the same objects one by one.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeAlias
+from uuid import uuid4
+
+import h5py
+import numpy as np
+from h5py import h5d, h5g, h5o, h5s
+from numpy.typing import NDArray
+
+from ..errors import FileError, ParameterError
+from ..process_local import ProcessLocal
+from .attributes import AttributeWriter, Columns, split_constant
+from .filters import Encoding, choose_encoding
+from .layout import (
+    BACKGROUNDS,
+    RAW,
+    create_chunked,
+    frame_name,
+    is_in_memory,
+    write_attributes,
+)
+from .output import check_space
+
+# Blocks that finish early wait, encoded, until those before them are stored, so that the same
+# series gives the same file. Should one block be late by more than this, order gives way to memory.
+_MOST_WAITING_BYTES = 256 << 20
+
+
+#: Pixels as they are stored: an encoded chunk, or for a file in memory the frame itself.
+Stored: TypeAlias = bytes | NDArray[Any]
+
+
+class BlockTarget(Protocol):
+    """Anything that `dask.array.store` can write blocks of frames to."""
+
+    def __setitem__(self, where: tuple[slice, ...], block: NDArray[Any]) -> None:
+        """Take the frames of one block."""
+        ...
+
+
+class SeriesWriter(ProcessLocal):
+    """Write blocks of frames as a series into an open, empty HDF5 group.
+
+    Parameters
+    ----------
+    group
+        Where ``fli_0``, ``fli_1``, … are created.
+    frame_shape, dtype
+        Shape (y, x) and type of every frame.
+    columns
+        Metadata: for each key one value a frame, or None.
+    n_frames
+        Number of frames to come, to foresee the size of the output.
+    on_stored
+        Called with a number of frames whenever some have been stored.
+    """
+
+    def __init__(
+        self,
+        group: h5py.Group,
+        *,
+        frame_shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        columns: Columns,
+        n_frames: int,
+        on_stored: Callable[[int], None],
+    ) -> None:
+        super().__init__()
+        self.n_stored = 0
+        self._group = group
+        self._frame_shape = frame_shape
+        self._dtype = dtype
+        self._n_frames = n_frames
+        self._on_stored = on_stored
+        self._constant, self._varying = split_constant(columns)
+        self._template: _Template | None = None
+        self._attributes = AttributeWriter()
+        self._lock = threading.Lock()
+        self._unencoded: dict[int, NDArray[Any]] = {}
+        self._waiting: dict[int, list[Stored]] = {}
+        self._waiting_bytes = 0
+        self._seen: set[int] = set()
+        self._next = 0
+        self._closed = False
+
+    @classmethod
+    def elsewhere(cls) -> Exception:
+        """Make the error for a task that runs in another process."""
+        return FileError("an output file can be written only by the process that opened it.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # A task that still runs after an interrupt must not write into a file that is being removed.
+        with self._lock:
+            self._closed = True
+            self._waiting.clear()
+            self._unencoded.clear()
+            if self._template is not None:
+                self._template.close()
+
+    def __setitem__(self, where: tuple[slice, ...], block: NDArray[Any]) -> None:
+        """Encode and store the frames of one block."""
+        first = where[0].start
+        self._check(first, block)
+        with self._lock:
+            if first in self._seen:  # a task that was run again
+                return
+            self._seen.add(first)
+            self._unencoded[first] = block
+            template = self._template = self._template or self._prepare()
+            if template is None:
+                return
+            blocks, self._unencoded = self._unencoded, {}
+        for start, frames in blocks.items():
+            self._take(template, start, [template.encode(frame) for frame in frames])
+
+    def _prepare(self) -> "_Template | None":
+        """Choose how to store frames from a sample of the first block, once it is here.
+
+        The few that finish before it wait, so that the encoding does not depend on which block
+        is fastest.
+        """
+        n_bytes = sum(block.nbytes for block in self._unencoded.values())
+        if 0 not in self._unencoded and n_bytes <= _MOST_WAITING_BYTES:
+            return None
+        block = self._unencoded[min(self._unencoded)]
+        encoding = None
+        if not is_in_memory(self._group):
+            sample = [np.ascontiguousarray(block[k], self._dtype) for k in {0, len(block) // 2, len(block) - 1}]
+            encoding, share = choose_encoding(sample)
+            check_space(Path(self._group.file.filename), int(share * sample[0].nbytes * self._n_frames))
+        return _Template(self._frame_shape, self._dtype, self._constant, encoding)
+
+    def _take(self, template: "_Template", first: int, frames: list[Stored]) -> None:
+        with self._lock:
+            if self._closed:
+                raise FileError("the output was closed before all its frames were written.")
+            self._waiting[first] = frames
+            self._waiting_bytes += _n_bytes(frames)
+            n_before = self.n_stored
+            self._store_waiting(template)
+            n_new = self.n_stored - n_before
+        if n_new:
+            self._on_stored(n_new)
+
+    def _check(self, first: int, block: NDArray[Any]) -> None:
+        if block.shape[1:] != self._frame_shape:
+            raise ParameterError(
+                f"the block that starts at frame {first} has frames of shape {block.shape[1:]}; expected "
+                f"{self._frame_shape}. Does a function given to map_blocks change the shape without saying so?"
+            )
+
+    def _store_waiting(self, template: "_Template") -> None:
+        """Store the blocks whose turn it is, or was."""
+        while self._waiting:
+            first = min(self._waiting)
+            if first > self._next and self._waiting_bytes <= _MOST_WAITING_BYTES:
+                return
+            frames = self._waiting.pop(first)
+            self._waiting_bytes -= _n_bytes(frames)
+            for number, frame in enumerate(frames, first):
+                self._store(template, number, frame)
+            self.n_stored += len(frames)
+            self._next = max(self._next, first + len(frames))
+
+    def _store(self, template: "_Template", number: int, frame: Stored) -> None:
+        name = frame_name(number).encode()
+        template.copy_to(self._group.id, name)
+        attributes = {key: column[number] for key, column in self._varying.items()}
+        self._attributes.write(h5g.open(self._group.id, name), attributes)
+        dataset = h5d.open(self._group.id, name + b"/" + RAW.encode())
+        if isinstance(frame, bytes):
+            dataset.write_direct_chunk((0, 0), frame)
+        else:
+            dataset.write(h5s.ALL, h5s.ALL, frame)
+
+
+class _Template:
+    """The group of one frame without pixels, in a file in memory."""
+
+    def __init__(
+        self,
+        frame_shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        attributes: Mapping[str, Any],
+        encoding: Encoding | None,
+    ) -> None:
+        self._dtype = dtype
+        self._encoding = encoding
+        self._file = h5py.File(uuid4().hex, "w", driver="core", backing_store=False)
+        frame = self._file.create_group("frame")
+        frame.create_group(BACKGROUNDS)
+        write_attributes(frame, attributes)
+        if encoding is None:
+            frame.create_dataset(RAW, shape=frame_shape, dtype=dtype)
+        else:
+            create_chunked(frame, RAW, frame_shape, dtype, shuffle=encoding.shuffle, level=encoding.level)
+
+    def encode(self, frame: NDArray[Any]) -> Stored:
+        """Return what is stored for the pixels of a frame."""
+        frame = np.ascontiguousarray(frame, self._dtype)
+        return frame if self._encoding is None else self._encoding.encode(frame)
+
+    def copy_to(self, group: h5g.GroupID, name: bytes) -> None:
+        """Make a frame's group."""
+        h5o.copy(self._file.id, b"frame", group, name)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._file.close()
+
+
+def _n_bytes(frames: list[Stored]) -> int:
+    return sum(frame.nbytes if isinstance(frame, np.ndarray) else len(frame) for frame in frames)
