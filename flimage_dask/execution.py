@@ -1,0 +1,170 @@
+"""Run a lazy array into a series, on whichever dask scheduler is active, with its progress shown."""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import dask.multiprocessing
+import numpy as np
+from dask.base import get_scheduler
+
+from ._version import __version__
+from .errors import FileError, ParameterError, SeriesError
+from .hdf5.attributes import Columns
+from .hdf5.layout import IDENTIFIER, PROVENANCE, VERSION_ATTRIBUTES
+from .hdf5.output import Output, check_output, open_output
+from .hdf5.writer import SeriesWriter
+from .lazy import LARGEST_DEFAULT_BLOCK
+from .meta import check_key
+from .progress import track
+
+
+class SchedulerWarning(UserWarning):
+    """The active scheduler cannot be used; the threads of this process do the work."""
+
+
+def write_series(
+    array: da.Array,
+    output: Output,
+    *,
+    columns: Columns,
+    provenance: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    identifier: str | None,
+    source: Path | None,
+    overwrite: bool,
+    progress: bool | None,
+    on_stored: Callable[[int], None] | None = None,
+) -> None:
+    """Compute a lazy array (frame, y, x) block by block and store it as a series.
+
+    Parameters
+    ----------
+    array
+        The frames.
+    output
+        A path, where the series appears when it is whole, or an empty open group.
+    columns
+        Metadata: for each key one value a frame, or None.
+    provenance
+        What the output is, for its root.
+    dtype
+        Type of the stored frames.
+    identifier
+        Identifier of the series.
+    source
+        The file that `array` reads, which must not be the output.
+    on_stored
+        Called with a number of frames whenever some have been stored.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if `array` is not three-dimensional, real and of known shape, or the
+        metadata do not fit.
+    FileError
+        (an OSError) if the output cannot be written; nothing is left of it.
+    """
+    frames = _in_whole_frames(array)
+    n_frames, *frame_shape = (int(size) for size in frames.shape)
+    _check_columns(columns, n_frames)
+    check_output(output, source, overwrite=overwrite)
+    frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
+    with (
+        open_output(output, overwrite=overwrite) as group,
+        track(n_frames, frame_bytes, "writing", progress) as shown,
+    ):
+
+        def report(n_stored: int) -> None:
+            shown.advance(n_stored)
+            if on_stored is not None:
+                on_stored(n_stored)
+
+        writer = SeriesWriter(
+            group,
+            frame_shape=(frame_shape[0], frame_shape[1]),
+            dtype=dtype,
+            columns=_with_versions(columns, n_frames),
+            n_frames=n_frames,
+            on_stored=report,
+        )
+        with writer:
+            compute(da.store(frames, writer, lock=False, compute=False))
+        if writer.n_stored != n_frames:
+            raise FileError(f"only {writer.n_stored} of {n_frames} frames were written.")
+        if identifier is not None:
+            group.attrs[IDENTIFIER] = identifier
+        group.attrs[PROVENANCE] = json.dumps(_stamped(provenance), allow_nan=False)
+
+
+def compute(*collections: Any) -> tuple[Any, ...]:
+    """Compute dask collections whose tasks must run in this process."""
+    results: tuple[Any, ...] = dask.compute(*collections, **_scheduler_of_this_process())
+    return results
+
+
+def _scheduler_of_this_process() -> dict[str, str]:
+    """Keep the active scheduler if its tasks can reach an open file; else choose threads."""
+    scheduler = get_scheduler()
+    client = getattr(scheduler, "__self__", None)
+    if scheduler is dask.multiprocessing.get:
+        reason = "the scheduler 'processes' cannot write to an open file"
+    elif hasattr(client, "scheduler_info") and not _is_in_process(client):
+        reason = "the workers of the active cluster are other processes and cannot write to an open file"
+    else:
+        return {}
+    warnings.warn(f"{reason}: the threads of this process do the work.", SchedulerWarning, stacklevel=2)
+    return {"scheduler": "threads"}
+
+
+def _is_in_process(client: Any) -> bool:
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return bool(workers) and all(address.startswith("inproc://") for address in workers)
+
+
+def _in_whole_frames(array: da.Array) -> da.Array:
+    """Check an array and cut it into blocks of whole frames."""
+    if not isinstance(array, da.Array):
+        raise ParameterError(f"expected a dask array (frame, y, x), got {type(array).__name__}.")
+    if array.ndim != 3:
+        raise ParameterError(f"expected a dask array (frame, y, x), got one of shape {array.shape}.")
+    if np.isnan(array.shape).any():
+        raise ParameterError("the array has blocks of unknown size: call array.compute_chunk_sizes() first.")
+    if array.dtype.kind not in "fiub":
+        raise ParameterError(f"frames are stored as real numbers; the array has type {array.dtype}.")
+    if 0 in array.shape:
+        raise SeriesError(f"an array of shape {array.shape} holds no pixels to write.")
+    if array.numblocks[1:] == (1, 1):
+        return array
+    n_block = max(1, LARGEST_DEFAULT_BLOCK // (array.itemsize * array.shape[1] * array.shape[2]))
+    return array.rechunk((n_block, -1, -1))
+
+
+def _check_columns(columns: Columns, n_frames: int) -> None:
+    for key, column in columns.items():
+        check_key(key)
+        if len(column) != n_frames:
+            raise ParameterError(f"the metadata '{key}' have {len(column)} values for {n_frames} frames.")
+    names = [name for name in columns.get(IDENTIFIER, ()) if name is not None]
+    if len(set(names)) != len(names):
+        twice = next(name for k, name in enumerate(names) if name in names[:k])
+        raise SeriesError(f"the identifier '{twice}' occurs twice: identifiers of frames must differ.")
+
+
+def _with_versions(columns: Columns, n_frames: int) -> Columns:
+    """Add the version attributes without which flimage opens no frame read-only."""
+    versions = {
+        key: [version if found is None else found for found in columns.get(key, [None] * n_frames)]
+        for key, version in VERSION_ATTRIBUTES.items()
+    }
+    return {**columns, **versions}
+
+
+def _stamped(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"version": __version__, **provenance, "created": created}

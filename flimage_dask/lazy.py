@@ -1,0 +1,215 @@
+"""A series as lazy dask arrays of shape (frame, y, x), in blocks of whole frames.
+
+One array-like object stands for all frames; `dask.array.from_array` cuts it into blocks. So the
+graph grows with blocks, a slice of the array is read as that slice, and what travels to
+another process is a path and a few arrays.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+from dask.utils import parse_bytes
+from numpy.typing import NDArray
+
+from .errors import ParameterError
+from .hdf5.index import NO_BACKGROUND, FileStamp, ImageIndex, SeriesIndex
+from .hdf5.reader import ImageReader, Region
+
+#: A block larger than this only costs memory: dask's overhead is already below 1 % of reading it.
+LARGEST_DEFAULT_BLOCK = 16 << 20
+
+
+@dataclass(frozen=True)
+class LazySeries:
+    """The members of a series as dask arrays (frame, y, x).
+
+    Attributes
+    ----------
+    raw_fl
+        Raw images, in the stored type.
+    bg_fl
+        Sum of the background images of each frame; 0 where a frame has none.
+    fl
+        Background-corrected images, ``raw_fl - bg_fl``.
+    """
+
+    raw_fl: da.Array
+    bg_fl: da.Array
+    fl: da.Array
+
+
+class SharedImages:
+    """The background images read last, because neighbouring frames often share one."""
+
+    _CAPACITY = 4
+
+    def __init__(self) -> None:
+        self._images: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SharedImages, ()
+
+    def read(self, reader: ImageReader, index: ImageIndex, image: int) -> NDArray[Any]:
+        """Return one whole image, read at most once by however many threads ask for it."""
+        key = (index.dataset, int(image))
+        with self._lock:
+            if key not in self._images:
+                out = np.empty((1, *index.shape), index.dtype)
+                reader.read(index, np.array([image]), out)
+                self._images[key] = out[0]
+                if len(self._images) > self._CAPACITY:
+                    self._images.popitem(last=False)
+            self._images.move_to_end(key)
+            return self._images[key]
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSource:
+    """Where lazy arrays find the frames of a series.
+
+    Parameters
+    ----------
+    reader, index
+        How and where to read.
+    token
+        Identifies the content: equal for equal content, different once the file changes.
+    stamp
+        State of the file; None for a series in memory, whose changes leave no trace.
+    """
+
+    reader: ImageReader
+    index: SeriesIndex
+    token: str
+    stamp: FileStamp | None
+    shared: SharedImages = field(default_factory=SharedImages)
+
+    @property
+    def raw_dtype(self) -> np.dtype[Any]:
+        """Type of the raw images."""
+        return self.index.frames.dtype
+
+    @property
+    def fl_dtype(self) -> np.dtype[Any]:
+        """Type of background-corrected images: floating point, wide enough for the raw values."""
+        return np.result_type(self.raw_dtype, np.float32)
+
+    def raw(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
+        """Read raw images."""
+        out = np.empty((len(frames), *_cropped(self.index.frames.shape, region)), self.raw_dtype)
+        self.reader.read(self.index.frames, frames, out, region)
+        return out
+
+    def background(self, frames: NDArray[np.int64], region: Region) -> NDArray[np.float64]:
+        """Add up the background images of some frames."""
+        out = np.zeros((len(frames), *_cropped(self.index.frames.shape, region)))
+        for kind in self.index.backgrounds:
+            image_of = kind.image_of[frames]
+            for image in np.unique(image_of[image_of != NO_BACKGROUND]):
+                whole = self.shared.read(self.reader, kind.images, image)
+                out[image_of == image] += whole[region]
+        return out
+
+    def fluorescence(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
+        """Subtract the background from raw images, rounding once."""
+        raw = self.raw(frames, region)
+        if not self.index.backgrounds:
+            return raw.astype(self.fl_dtype, copy=False)
+        corrected: NDArray[Any] = np.subtract(raw, self.background(frames, region), dtype=np.float64)
+        return corrected.astype(self.fl_dtype)
+
+
+def lazy_series(source: FrameSource, block_bytes: int | str | None = None) -> LazySeries:
+    """Expose a source of frames as dask arrays.
+
+    Parameters
+    ----------
+    source
+        Where the frames are.
+    block_bytes
+        Uncompressed size of a block, as a number or as text such as ``"64 MiB"``; a block holds
+        at least one frame. By default dask's ``array.chunk-size``, but no more than 16 MiB.
+
+    Raises
+    ------
+    ParameterError
+        If `block_bytes` is no size.
+    """
+    n_block = _frames_in_block(source, block_bytes)
+
+    def array(name: str, read: "_ReadFrames", dtype: np.dtype[Any]) -> da.Array:
+        frames = _Frames(name, read, (len(source.index.frames), *source.index.frames.shape), dtype, source.token)
+        return da.from_array(
+            frames,
+            chunks=(n_block, -1, -1),
+            name=f"{name}-{tokenize(frames, n_block)}",
+            asarray=False,
+            fancy=False,
+            meta=np.empty((0, 0, 0), dtype),
+        )
+
+    return LazySeries(
+        raw_fl=array("raw_fl", source.raw, source.raw_dtype),
+        bg_fl=array("bg_fl", source.background, source.fl_dtype),
+        fl=array("fl", source.fluorescence, source.fl_dtype),
+    )
+
+
+_ReadFrames: TypeAlias = Callable[[NDArray[np.int64], Region], NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Frames:
+    """An array-like of all frames, for `dask.array.from_array`."""
+
+    name: str
+    read: _ReadFrames
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    token: str
+
+    @property
+    def ndim(self) -> int:
+        return 3
+
+    def __getitem__(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        frames, y, x = (_as_slice(part, size) for part, size in zip(key, self.shape, strict=True))
+        positions = np.array(range(self.shape[0])[frames], np.int64)
+        block = self.read(positions, (y, x)).astype(self.dtype, copy=False)
+        return block[tuple(0 if isinstance(part, int) else slice(None) for part in key)]
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return self.name, self.token
+
+
+def _as_slice(part: int | slice, size: int) -> slice:
+    if isinstance(part, slice):
+        return part
+    start = range(size)[part]
+    return slice(start, start + 1)
+
+
+def _cropped(shape: tuple[int, int], region: Region) -> tuple[int, int]:
+    y, x = (len(range(size)[part]) for size, part in zip(shape, region, strict=True))
+    return y, x
+
+
+def _frames_in_block(source: FrameSource, block_bytes: int | str | None) -> int:
+    if block_bytes is None:
+        budget = min(int(parse_bytes(dask.config.get("array.chunk-size"))), LARGEST_DEFAULT_BLOCK)
+    else:
+        try:
+            budget = int(parse_bytes(block_bytes))
+        except ValueError as error:
+            raise ParameterError(f"block_bytes={block_bytes!r} is no size: give bytes or '16 MiB'.") from error
+        if budget <= 0:
+            raise ParameterError(f"block_bytes={block_bytes!r} must be positive.")
+    y, x = source.index.frames.shape
+    return max(1, budget // (y * x * source.fl_dtype.itemsize))
