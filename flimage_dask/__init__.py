@@ -1,5 +1,29 @@
-"""Fluorescence series larger than memory: lazy dask arrays, corrected out of core."""
+"""Fluorescence series larger than memory: lazy dask arrays, corrected out of core.
 
+A drop-in successor of flimage: ``import flimage_dask as flimage``.
+"""
+
+from . import errors, meta, series
+from . import image as core
 from ._version import __version__
+from .correction.bleaching import BleachingEstimate, BleachingWarning
+from .execution import SchedulerWarning
+from .image import FLImage
+from .meta import META_KEYS_FL
+from .saving import to_hdf5
+from .series import FLSeries
 
-__all__ = ["__version__"]
+__all__ = [
+    "META_KEYS_FL",
+    "BleachingEstimate",
+    "BleachingWarning",
+    "FLImage",
+    "FLSeries",
+    "SchedulerWarning",
+    "__version__",
+    "core",
+    "errors",
+    "meta",
+    "series",
+    "to_hdf5",
+]

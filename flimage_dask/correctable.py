@@ -1,0 +1,429 @@
+"""Frames that can be corrected: lazily as dask arrays, or written to a new series."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import dask.array as da
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .correction.bleaching import BleachingEstimate
+from .correction.denoise import denoise_tv, load_restoration
+from .errors import ParameterError, SeriesError
+from .estimation import (
+    Background,
+    BlockRunner,
+    EstimateRequest,
+    background_corrected,
+    bleach_corrected,
+    check_background,
+    estimate_once,
+    lazy_estimate,
+)
+from .execution import write_series
+from .hdf5.output import Output, check_output
+from .progress import track
+from .sequence import FrameSequence
+
+
+class SharedCounter(Protocol):
+    """A number that another process watches, such as `multiprocessing.Value`."""
+
+    value: int
+
+
+class CorrectableFrames(FrameSequence["CorrectableFrames"]):
+    """Frames with the operations that flimage offers, and their lazy counterparts."""
+
+    def estimate_bleaching(
+        self,
+        border_px: int = 20,
+        *,
+        background: Background = "constant",
+        times: ArrayLike | None = None,
+        frame_interval: float | None = None,
+        progress: bool | None = None,
+    ) -> BleachingEstimate:
+        """Find out how the frames bleach, without writing anything.
+
+        Parameters
+        ----------
+        border_px
+            Width of the border that shows background only [px].
+        background
+            "constant", the mean of all borders; "per-frame", the mean of each frame's border; or
+            given as a number or an image (y, x) [counts].
+        times
+            Acquisition times (n,) [s], if the frames carry none or wrong ones.
+        frame_interval
+            Time from one frame to the next [s], instead of `times`.
+        progress
+            Show a progress bar; None shows it in a terminal and in a notebook.
+
+        Returns
+        -------
+        BleachingEstimate
+            It is remembered: a correction of the same file with the same options uses it.
+
+        Raises
+        ------
+        SeriesError
+            (a ValueError) if a frame has no time, or all have the same.
+        FitError
+            (a ValueError) for fewer than four frames with finite pixels.
+        ParameterError
+            (a ValueError) for a border that leaves no centre, or another wrong argument.
+        """
+        request = self._request(border_px, background, times, frame_interval)
+        return self._estimate(request, progress, _nobody)
+
+    def bleach_corrected(
+        self,
+        border_px: int = 20,
+        *,
+        background: Background = "constant",
+        times: ArrayLike | None = None,
+        frame_interval: float | None = None,
+        estimate: BleachingEstimate | None = None,
+    ) -> da.Array:
+        """Correct photobleaching lazily.
+
+        Parameters
+        ----------
+        border_px, background, times, frame_interval
+            See `estimate_bleaching`.
+        estimate
+            A known estimate, such as that of another series with as many frames, instead of
+            making one from these frames.
+
+        Returns
+        -------
+        dask.array.Array
+            (frame, y, x) ``(fl - background) * factor`` [counts]. The estimate is part of the
+            graph and made once, when the first frame is computed.
+
+        Raises
+        ------
+        SeriesError, ParameterError
+            See `estimate_bleaching`; what the frames hold is found out only when computing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from flimage_dask import FLImage, FLSeries
+        >>> decay = 100 * np.exp(-np.arange(30) / 20)
+        >>> cell = np.pad(np.ones((8, 8)), 4)
+        >>> fls = FLSeries([FLImage(5 + a * cell, {"time": t}) for t, a in enumerate(decay)])
+        >>> fls.bleach_corrected(border_px=2)[::29, 8, 8].compute().round(3)
+        array([100., 100.], dtype=float32)
+        """
+        if estimate is not None:
+            if len(estimate.factors) != len(self):
+                raise ParameterError(
+                    f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
+                )
+            return bleach_corrected(self.fl, estimate)
+        request = self._request(border_px, background, times, frame_interval)
+        return bleach_corrected(self.fl, lazy_estimate(self._source(), request))
+
+    def bleach_correction(
+        self,
+        h5out: Output | None = None,
+        border_px: int = 20,
+        flscorr: "CorrectableFrames | None" = None,
+        count: SharedCounter | None = None,
+        max_count: SharedCounter | None = None,
+        *,
+        background: Background = "constant",
+        times: ArrayLike | None = None,
+        frame_interval: float | None = None,
+        overwrite: bool = False,
+        progress: bool | None = None,
+    ) -> tuple[float | NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Correct photobleaching, an exponential decay with an offset, and write the result.
+
+        Parameters
+        ----------
+        h5out
+            A path, where the corrected series appears when it is whole, or an empty open group.
+            None writes nothing.
+        border_px, background, times, frame_interval, progress
+            See `estimate_bleaching`.
+        flscorr
+            Frames to correct instead of these, such as a denoised version of them.
+        count, max_count
+            `multiprocessing.Value` or alike. `max_count` grows by three times the number of frames
+            at once, `count` as they are done (by two thirds of it without `h5out`).
+        overwrite
+            Replace a file that exists.
+
+        Returns
+        -------
+        bg : float
+            Background [counts]; an array where `background` asks for one.
+        flint : numpy.ndarray
+            (n,) intensity of each frame: the sum of what is above the background [counts].
+        decay : numpy.ndarray
+            (n,) the fitted decay [counts].
+        times : numpy.ndarray
+            (n,) acquisition times [s].
+
+        Raises
+        ------
+        SeriesError, FitError, ParameterError
+            (ValueErrors) see `estimate_bleaching`; and if `flscorr` has another number of frames.
+        FileError
+            (an OSError) if the output exists, is the input, or cannot be written. Nothing is
+            left of an output that is not whole.
+        """
+        target = self if flscorr is None else flscorr
+        if len(target) != len(self):
+            raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
+        request = self._request(border_px, background, times, frame_interval)
+        advance = _counting(count, max_count, 3 * len(self))
+        if h5out is not None:
+            check_output(h5out, self.path, overwrite=overwrite)
+        estimate = self._estimate(request, progress, advance)
+        if h5out is not None:
+            given_times = times is not None or frame_interval is not None
+            target._write(
+                bleach_corrected(target.fl, estimate),
+                h5out,
+                operation="bleach_correction",
+                parameters={"border_px": border_px, "background": _in_words(background)},
+                estimate=estimate,
+                times=request.times if given_times else None,
+                overwrite=overwrite,
+                progress=progress,
+                advance=advance,
+            )
+        return estimate.background, estimate.trace.copy(), estimate.decay.copy(), estimate.times.copy()
+
+    def background_corrected(self, background: Background = "constant", border_px: int = 20) -> da.Array:
+        """Subtract the background lazily.
+
+        Parameters
+        ----------
+        background, border_px
+            See `estimate_bleaching`. The mean of all borders is found before this returns.
+
+        Returns
+        -------
+        dask.array.Array
+            (frame, y, x) ``fl - background`` [counts].
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) for a background that does not fit, or a border that leaves no centre.
+        """
+        checked = check_background(background, border_px, self._frame_shape())
+        return background_corrected(self.fl, checked, border_px)
+
+    def background_correction(
+        self,
+        h5out: Output,
+        border_px: int = 20,
+        *,
+        background: Background = "constant",
+        overwrite: bool = False,
+        progress: bool | None = None,
+    ) -> None:
+        """Subtract the background and write the result.
+
+        Parameters
+        ----------
+        h5out, overwrite, progress
+            See `bleach_correction`.
+        border_px, background
+            See `estimate_bleaching`.
+
+        Raises
+        ------
+        ParameterError, FileError
+            See `background_corrected` and `bleach_correction`.
+        """
+        check_output(h5out, self.path, overwrite=overwrite)
+        self._write(
+            self.background_corrected(background, border_px),
+            h5out,
+            operation="background_correction",
+            parameters={"border_px": border_px, "background": _in_words(background)},
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+    def denoised(self, weight: float = 2) -> da.Array:
+        """Denoise each frame by total variation, lazily.
+
+        Parameters
+        ----------
+        weight
+            Larger values smooth more.
+
+        Returns
+        -------
+        dask.array.Array
+            (frame, y, x) float32 [counts].
+
+        Raises
+        ------
+        ImportError
+            If scikit-image is not installed (the extra ``denoise``).
+        ParameterError
+            (a ValueError) unless `weight` is a positive number.
+        """
+        load_restoration()
+        if not 0 < weight < np.inf:
+            raise ParameterError(f"weight={weight!r} must be a positive number.")
+        fl = self.fl
+        return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
+
+    def denoise(
+        self,
+        h5file: Output,
+        count: SharedCounter | None = None,
+        max_count: SharedCounter | None = None,
+        *,
+        weight: float = 2,
+        overwrite: bool = False,
+        progress: bool | None = None,
+    ) -> None:
+        """Denoise each frame by total variation and write the result.
+
+        Parameters
+        ----------
+        h5file, overwrite, progress
+            See `bleach_correction`.
+        count, max_count
+            `multiprocessing.Value` or alike, which grow by the number of frames.
+        weight
+            Larger values smooth more.
+
+        Raises
+        ------
+        ImportError, ParameterError, FileError
+            See `denoised` and `bleach_correction`.
+        """
+        advance = _counting(count, max_count, len(self))
+        self._write(
+            self.denoised(weight),
+            h5file,
+            operation="denoise",
+            parameters={"weight": weight},
+            overwrite=overwrite,
+            progress=progress,
+            advance=advance,
+        )
+
+    def _request(
+        self, border_px: int, background: Background, times: ArrayLike | None, frame_interval: float | None
+    ) -> EstimateRequest:
+        checked = check_background(background, border_px, self._frame_shape())
+        return EstimateRequest(self._times(times, frame_interval), checked, border_px)
+
+    def _frame_shape(self) -> tuple[int, int]:
+        _, height, width = self.shape
+        return height, width
+
+    def _times(self, times: ArrayLike | None, frame_interval: float | None) -> NDArray[np.float64]:
+        """Return the acquisition times, from the argument that gives them or from the frames."""
+        if times is not None and frame_interval is not None:
+            raise ParameterError("give either times= or frame_interval=, not both.")
+        if times is not None:
+            given = np.asarray(times, np.float64)
+            if given.shape != (len(self),):
+                raise ParameterError(f"times= has shape {given.shape}; {len(self)} frames need ({len(self)},).")
+            return given
+        if frame_interval is not None:
+            if not 0 < frame_interval < np.inf:
+                raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
+            return np.arange(len(self)) * np.float64(frame_interval)
+        stored = self.times
+        missing = np.flatnonzero(np.isnan(stored))
+        if missing.size:
+            named = ", ".join(map(str, missing[:5])) + (", …" if missing.size > 5 else "")
+            raise SeriesError(
+                f"{missing.size} of {len(stored)} frames have no 'time' (frames {named}): give times=… or "
+                f"frame_interval=… in seconds."
+            )
+        return stored
+
+    def _estimate(
+        self, request: EstimateRequest, progress: bool | None, advance: Callable[[int], None]
+    ) -> BleachingEstimate:
+        source = self._source()
+        n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
+        with track(n_steps, frame_bytes, "estimating", progress) as shown:
+            return estimate_once(source, request, BlockRunner(_both(shown.advance, advance)))
+
+    def _write(
+        self,
+        frames: da.Array,
+        output: Output,
+        *,
+        operation: str,
+        parameters: Mapping[str, Any],
+        overwrite: bool,
+        progress: bool | None,
+        estimate: BleachingEstimate | None = None,
+        times: NDArray[np.float64] | None = None,
+        advance: "Callable[[int], None] | None" = None,
+    ) -> None:
+        """Write frames made from these as a series with the same metadata."""
+        columns = self.meta
+        if times is not None:
+            columns["time"] = times.tolist()
+        source = {"file": None if self.path is None else str(self.path), "identifier": self.identifier}
+        write_series(
+            frames,
+            output,
+            columns=columns,
+            provenance={
+                "operation": operation,
+                "source": source,
+                "parameters": dict(parameters),
+                "estimate": None if estimate is None else estimate.summary(),
+            },
+            dtype=np.dtype(np.float32),
+            identifier=self.identifier,
+            source=self.path,
+            overwrite=overwrite,
+            progress=progress,
+            on_stored=advance or _nobody,
+        )
+
+
+def _nobody(n_frames: int) -> None:
+    """Listen to progress on behalf of nobody."""
+
+
+def _both(first: Callable[[int], None], second: Callable[[int], None]) -> Callable[[int], None]:
+    def advance(n_frames: int) -> None:
+        first(n_frames)
+        second(n_frames)
+
+    return advance
+
+
+def _counting(count: SharedCounter | None, max_count: SharedCounter | None, n_steps: int) -> Callable[[int], None]:
+    """Announce a number of steps, and return what counts them."""
+    if max_count is not None:
+        max_count.value += n_steps
+    lock = threading.Lock()
+
+    def advance(n_done: int) -> None:
+        if count is not None:
+            with lock:
+                count.value += n_done
+
+    return advance
+
+
+def _in_words(background: Background) -> str | float:
+    """Describe a background for the provenance of an output."""
+    if isinstance(background, str):
+        return background
+    values = np.asarray(background)
+    return float(values) if values.ndim == 0 else f"image of shape {values.shape}"

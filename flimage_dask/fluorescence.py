@@ -1,0 +1,202 @@
+"""The pixels of one image: raw data, the background images that belong to it, and their difference."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .errors import FrameDataError, ParameterError
+from .hdf5.changes import IMAGES, note_change
+from .hdf5.files import check_writable
+from .hdf5.layout import PICTURE_ATTRIBUTES, where, write_image
+
+#: What can be set as a background: a number for all pixels, an image, a dataset (in the same file
+#: it is shared by a hard link), or None to remove it.
+BackgroundData: TypeAlias = float | ArrayLike | h5py.Dataset | None
+
+#: The kinds of background images, which are added up: measured, and fitted.
+BACKGROUND_KINDS = ("data", "fit")
+
+
+class Fluorescence:
+    """The images in the HDF5 group ``fluorescence``.
+
+    Parameters
+    ----------
+    h5
+        The group.
+    h5dtype
+        Type in which images are stored.
+    """
+
+    def __init__(self, h5: h5py.Group, h5dtype: DTypeLike = "float32") -> None:
+        self.h5 = h5
+        self.h5dtype = np.dtype(h5dtype)
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        return f"Fluorescence image, {height}x{width}px"
+
+    @property
+    def raw(self) -> NDArray[Any]:
+        """Raw image (y, x), counts, as stored."""
+        return _read(self._dataset())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width [px]."""
+        height, width = self._dataset().shape
+        return int(height), int(width)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the raw image."""
+        dtype: np.dtype[Any] = self._dataset().dtype
+        return dtype
+
+    @property
+    def bg(self) -> NDArray[np.float64]:
+        """Sum of the background images (y, x), counts; zeros without any."""
+        total = np.zeros(self.shape)
+        for dataset in self._backgrounds().values():
+            total += _read(dataset)
+        return total
+
+    @property
+    def image(self) -> NDArray[np.float64]:
+        """Background-corrected image (y, x), counts: ``raw - bg``."""
+        return self.raw - self.bg
+
+    @property
+    def has_bg(self) -> bool:
+        """Whether there is any background image."""
+        return bool(self._backgrounds())
+
+    @property
+    def info(self) -> list[tuple[str, Any]]:
+        """What is known about the background images, as (description, value)."""
+        backgrounds = self._backgrounds()
+        info = [
+            (f"fluorescence background {name}", value)
+            for kind in BACKGROUND_KINDS
+            if kind in backgrounds
+            for name, value in backgrounds[kind].attrs.items()
+        ]
+        if "fit" in backgrounds:
+            masks = ("estimate_bg_from_mask", "estimate_bg_from_binary")
+            info.append(("fluorescence background from mask", any(mask in self.h5 for mask in masks)))
+        return info
+
+    def set_raw(self, data: ArrayLike) -> None:
+        """Store the raw image (y, x).
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) unless `data` is a two-dimensional image of real numbers.
+        """
+        check_writable(self.h5)
+        image = _as_image(data)
+        write_image(self.h5, "raw", image, bool if image.dtype == bool else self.h5dtype)
+        self.h5.require_group("bg_data")
+        note_change(self.h5, IMAGES)
+
+    def set_bg(self, bg: BackgroundData, key: str = "data", attrs: Mapping[str, Any] | None = None) -> None:
+        """Set or remove one background image.
+
+        Parameters
+        ----------
+        bg
+            A number, an image (y, x) or a dataset [counts]; None removes it.
+        key
+            Its kind, "data" or "fit".
+        attrs
+            What is to be known about it.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) for an unknown kind, or a shape that is not the raw image's.
+        """
+        _check_kind(key)
+        check_writable(self.h5)
+        holder = self.h5.require_group("bg_data")
+        if bg is None:
+            holder.pop(key, None)
+        else:
+            self._check_shape(np.shape(bg) if not isinstance(bg, h5py.Dataset) else bg.shape)
+            if isinstance(bg, h5py.Dataset) and bg.file == self.h5.file:
+                holder.pop(key, None)
+                holder[key] = bg
+            else:
+                image = bg[()] if isinstance(bg, h5py.Dataset) else np.asarray(bg)
+                write_image(holder, key, _as_image(np.broadcast_to(image, self.shape)), self.h5dtype)
+            for name, value in (attrs or {}).items():
+                holder[key].attrs[name] = value
+        note_change(self.h5, IMAGES)
+
+    def get_bg(self, key: str | None = None, *, ret_attrs: bool = False) -> Any:
+        """Return one background image, with its attributes on request; without a key their sum.
+
+        Raises
+        ------
+        KeyError
+            If there is no background of that kind.
+        ParameterError
+            (a ValueError) for an unknown kind, or attributes of the sum.
+        """
+        if key is None:
+            if ret_attrs:
+                raise ParameterError("the sum of the backgrounds has no attributes: give key='data' or 'fit'.")
+            return self.bg
+        _check_kind(key)
+        backgrounds = self._backgrounds()
+        if key not in backgrounds:
+            raise KeyError(f"no background '{key}' in {where(self.h5)}.")
+        if not ret_attrs:
+            return _read(backgrounds[key])
+        attributes = {name: v for name, v in backgrounds[key].attrs.items() if name not in PICTURE_ATTRIBUTES}
+        return _read(backgrounds[key]), attributes
+
+    def _dataset(self) -> h5py.Dataset:
+        try:
+            return self.h5["raw"]
+        except KeyError as error:
+            raise FrameDataError(f"{where(self.h5)} holds no image yet: create it with FLImage(data=…).") from error
+
+    def _backgrounds(self) -> Mapping[str, h5py.Dataset]:
+        holder: Mapping[str, h5py.Dataset] = self.h5.get("bg_data", {})
+        return holder
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape not in ((), self.shape):
+            raise ParameterError(
+                f"the background has shape {shape}; the image has {self.shape}. Give a number or an image "
+                f"of that shape."
+            )
+
+
+def _as_image(data: ArrayLike) -> NDArray[Any]:
+    image = np.asarray(data)
+    if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "fiub":
+        raise ParameterError(
+            f"expected an image (y, x) of real numbers, got an array of shape {image.shape} and type {image.dtype}."
+        )
+    return image
+
+
+def _check_kind(key: str) -> None:
+    if key not in BACKGROUND_KINDS:
+        raise ParameterError(f"unknown background {key!r}: give one of {', '.join(map(repr, BACKGROUND_KINDS))}.")
+
+
+def _read(dataset: h5py.Dataset) -> NDArray[Any]:
+    try:
+        image: NDArray[Any] = dataset[()]
+    except OSError as error:
+        raise FrameDataError(
+            f"'{dataset.name}' of '{dataset.file.filename}' is damaged: {error}. Restore the file from a copy."
+        ) from error
+    return image

@@ -1,0 +1,226 @@
+"""One fluorescence image with its background and its metadata."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .errors import FileError, ParameterError
+from .fluorescence import BackgroundData, Fluorescence
+from .hdf5.changes import note_change
+from .hdf5.copying import copy_image, copy_image_to_file
+from .hdf5.files import GroupHolder, H5File, check_writable
+from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, check_is_image, is_writable, mark_version, read_attributes, where
+from .meta import DATA_KEYS_FL, META_KEYS_FL, FLMetaDict, check_key
+
+#: What cuts a part out of an image.
+Crop = slice | tuple[slice, slice]
+
+
+class FLImage(GroupHolder):
+    """A fluorescence image, kept in an HDF5 group on disk or in memory.
+
+    Parameters
+    ----------
+    data
+        Raw image (y, x), counts. None opens what is there.
+    meta_data
+        Metadata in SI units; see `META_KEYS_FL` for the valid keys.
+    h5file
+        A path, an open `h5py.Group`, or None to keep the image in memory.
+    h5mode
+        How to open a path: "r" read only; "r+" read and write; "w" replace; "w-" or "x" create
+        and fail if it exists; "a" read and write, or create.
+    h5dtype
+        Type in which new images are stored.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if `data` is no two-dimensional image of real numbers.
+    SeriesError
+        (a ValueError) if `h5file` holds a series.
+    MetaKeyError
+        (a KeyError) for metadata outside the vocabulary.
+    FileError
+        (an OSError) if the file cannot be opened, or is to be changed but open read-only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from flimage_dask import FLImage
+    >>> image = FLImage(data=np.full((4, 6), 7.0), meta_data={"time": 0.5})
+    >>> image.set_bg_data(2)
+    >>> image.shape, float(image["time"]), float(image.fl[0, 0])
+    ((4, 6), 0.5, 5.0)
+    """
+
+    def __init__(
+        self,
+        data: ArrayLike | None = None,
+        meta_data: Mapping[str, Any] | None = None,
+        h5file: H5File = None,
+        h5mode: str = "a",
+        h5dtype: DTypeLike = "float32",
+    ) -> None:
+        if isinstance(data, str | os.PathLike | h5py.Group):
+            raise ParameterError(f"data must be an image (y, x). Did you mean h5file={data!r}?")
+        meta = FLMetaDict(meta_data or {})
+        super().__init__(h5file, h5mode)
+        try:
+            check_is_image(self.h5)
+            self.h5dtype = h5dtype
+            self._require_fluorescence()
+            if data is not None:
+                self._fl.set_raw(data)
+            for key, value in meta.items():
+                self[key] = value
+        except BaseException:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        name = self["identifier"] if "identifier" in self else hex(id(self))
+        height, width = self.shape
+        return f"FLImage <{name}>, {height}x{width}px"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare shape, background-corrected pixels, and the metadata that describe the data."""
+        if not isinstance(other, FLImage):
+            return NotImplemented
+        return (
+            self.shape == other.shape
+            and self._data_meta() == other._data_meta()
+            and np.allclose(self.fl, other.fl, equal_nan=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # an image can change
+
+    def __contains__(self, key: str) -> bool:
+        """Tell whether there is a value for a metadata key."""
+        return key in self.h5.attrs
+
+    def __getitem__(self, given: str | Crop) -> Any:
+        """Return the value of a metadata key, or a part of the image as a new `FLImage` in memory.
+
+        The background images of a part are merged into one, of the kind "data".
+        """
+        if isinstance(given, str):
+            return self.meta[given]
+        return self._crop(given)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set the value of a metadata key."""
+        check_key(key)
+        check_writable(self.h5)
+        self.h5.attrs[key] = value
+        mark_version(self.h5)
+        note_change(self.h5, key)
+
+    @property
+    def raw_fl(self) -> NDArray[Any]:
+        """Raw image (y, x), counts, as stored."""
+        return self._fl.raw
+
+    @property
+    def bg_fl(self) -> NDArray[np.float64]:
+        """Background image (y, x), counts; zeros without any."""
+        return self._fl.bg
+
+    @property
+    def fl(self) -> NDArray[np.float64]:
+        """Background-corrected image (y, x), counts."""
+        return self._fl.image
+
+    @property
+    def fluorescence(self) -> NDArray[np.float64]:
+        """Background-corrected image (y, x), counts; the same as `fl`."""
+        return self.fl
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the raw image."""
+        return self._fl.dtype
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width [px]."""
+        return self._fl.shape
+
+    @property
+    def meta(self) -> FLMetaDict:
+        """The metadata, as a copy. Attributes outside the vocabulary are kept, but not shown."""
+        attributes = read_attributes(self.h5)
+        return FLMetaDict({key: attributes[key] for key in META_KEYS_FL if key in attributes})
+
+    @property
+    def info(self) -> list[tuple[str, Any]]:
+        """The metadata and the background correction, as (description, value)."""
+        return [*self.meta.items(), *self._fl.info]
+
+    def copy(self, h5file: H5File = None) -> "FLImage":
+        """Copy the image with its backgrounds and all its attributes.
+
+        Parameters
+        ----------
+        h5file
+            A path, which is replaced once the copy is whole; an open group, in which things
+            of the same names are replaced; or None for memory.
+
+        Raises
+        ------
+        FileError
+            (an OSError) if the image would be copied onto itself, or the file cannot be written.
+        """
+        if h5file is None or isinstance(h5file, h5py.Group):
+            copied = FLImage(h5file=h5file, h5dtype=self.h5dtype)
+            copy_image(self.h5, copied.h5)
+            return copied
+        copy_image_to_file(self.h5, h5file)
+        return FLImage(h5file=h5file, h5dtype=self.h5dtype)
+
+    def set_bg_data(self, bg_data: "FLImage | BackgroundData") -> None:
+        """Set the measured background.
+
+        Parameters
+        ----------
+        bg_data
+            A number, an image (y, x) or another `FLImage`, whose background-corrected image is
+            taken [counts]. None removes the background.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if its shape is not that of the image.
+        """
+        self._fl.set_bg(bg_data.fl if isinstance(bg_data, FLImage) else bg_data)
+
+    @property
+    def _fl(self) -> Fluorescence:
+        """The images."""
+        return Fluorescence(self.h5[FLUORESCENCE], self.h5dtype)
+
+    def _require_fluorescence(self) -> None:
+        """Create the group of the images in a new file."""
+        if FLUORESCENCE in self.h5:
+            return
+        if not is_writable(self.h5):
+            raise FileError(f"{where(self.h5)} holds no fluorescence image.")
+        mark_version(self.h5)
+        self.h5.create_group(BACKGROUNDS)
+
+    def _crop(self, region: Crop) -> "FLImage":
+        parts = region if isinstance(region, tuple) else (region,)
+        if len(parts) > 2 or not all(isinstance(part, slice) for part in parts):
+            raise ParameterError(f"image[{region!r}]: give a metadata key or slices, such as image[10:50, 10:50].")
+        part = FLImage(data=self.raw_fl[parts], meta_data=self.meta, h5dtype=self.dtype)
+        if self._fl.has_bg:
+            part.set_bg_data(self.bg_fl[parts])
+        return part
+
+    def _data_meta(self) -> dict[str, Any]:
+        meta = self.meta
+        return {key: meta[key] for key in DATA_KEYS_FL if key in meta}

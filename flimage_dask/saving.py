@@ -1,0 +1,128 @@
+"""Write any lazy array of frames as a series."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .errors import ParameterError
+from .execution import write_series
+from .hdf5.attributes import Column, Columns
+from .hdf5.output import Output
+from .sequence import FrameSequence
+
+
+def to_hdf5(
+    array: da.Array,
+    path: Output,
+    *,
+    like: FrameSequence[Any] | None = None,
+    times: ArrayLike | None = None,
+    meta: Mapping[str, Any] | None = None,
+    identifier: str | None = None,
+    dtype: DTypeLike = "float32",
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> None:
+    """Compute a dask array block by block and write it as a series, in bounded memory.
+
+    Parameters
+    ----------
+    array
+        Frames (frame, y, x), real numbers.
+    path
+        A path, where the series appears when it is whole, or an empty open group.
+    like
+        A series, or a view of one, with as many frames, whose metadata and identifier are taken over.
+    times
+        Acquisition times (n,) of the frames [s]; they replace those of `like`.
+    meta
+        Metadata in SI units: for each key one value for all frames, or a list or an array of one
+        value a frame. They replace those of `like`.
+    identifier
+        Identifier of the series, instead of that of `like`.
+    dtype
+        Type in which frames are stored: a floating type, or one that holds the array's values exactly.
+    overwrite
+        Replace a file that exists.
+    progress
+        Show a progress bar; None shows it in a terminal and in a notebook.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if the array is not three-dimensional, real and of known shape; if the
+        metadata are not as many as the frames; if `dtype` cannot hold the values.
+    MetaKeyError
+        (a KeyError) for metadata outside the vocabulary.
+    FileError
+        (an OSError) if the output exists, is the file of `like`, or cannot be written. Nothing
+        is left of an output that is not whole.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from flimage_dask import FLSeries, to_hdf5
+    >>> folder = getfixture("tmp_path")
+    >>> to_hdf5(da.ones((10, 64, 64)), folder / "ones.h5", times=range(10), meta={"pixel size": 1e-7})
+    >>> with FLSeries(h5file=folder / "ones.h5", h5mode="r") as fls:
+    ...     fls.shape, float(fls.times[9])
+    ((10, 64, 64), 9.0)
+    """
+    if not isinstance(array, da.Array) or array.ndim != 3:
+        raise ParameterError(f"expected a dask array (frame, y, x), got {_described(array)}.")
+    columns: Columns = {} if like is None else like.meta
+    if like is not None and len(like) != array.shape[0]:
+        raise ParameterError(
+            f"the array has {array.shape[0]} frames, but like= has {len(like)}: give the same part of the series, "
+            f"such as like=fls[::10]."
+        )
+    columns |= {key: _as_column(value, array.shape[0]) for key, value in (meta or {}).items()}
+    if times is not None:
+        columns["time"] = np.asarray(times, np.float64).tolist()
+    write_series(
+        array,
+        path,
+        columns=columns,
+        provenance={
+            "operation": "to_hdf5",
+            "source": None
+            if like is None
+            else {"file": None if like.path is None else str(like.path), "identifier": like.identifier},
+            "parameters": {},
+            "estimate": None,
+        },
+        dtype=_checked_dtype(array, dtype),
+        identifier=identifier or (like.identifier if like is not None else None),
+        source=None if like is None else like.path,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def _as_column(value: Any, n_frames: int) -> Column:
+    """Spread one value over all frames, or take one a frame."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return list(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return list(value)
+    return [value] * n_frames
+
+
+def _checked_dtype(array: da.Array, dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        stored = np.dtype(dtype)
+    except TypeError as error:
+        raise ParameterError(f"dtype={dtype!r} is no type of numbers: {error}.") from error
+    if stored.kind != "f" and not np.can_cast(array.dtype, stored, "safe"):
+        raise ParameterError(
+            f"dtype={stored} cannot hold the {array.dtype} values of the array: convert them first, such as with "
+            f"array.round().clip(…).astype('{stored}')."
+        )
+    return stored
+
+
+def _described(array: Any) -> str:
+    return f"one of shape {array.shape}" if isinstance(array, da.Array) else type(array).__name__

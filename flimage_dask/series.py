@@ -1,0 +1,141 @@
+"""A series of fluorescence images in one HDF5 file."""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import h5py
+
+from .correctable import CorrectableFrames
+from .errors import ParameterError
+from .hdf5.files import GroupHolder, H5File, check_writable
+from .hdf5.layout import IDENTIFIER, check_is_series
+from .image import FLImage
+from .meta import FLMetaDict
+from .sequence import Numbers
+from .store import SeriesStore
+
+
+class FLSeries(GroupHolder, CorrectableFrames):
+    """A series of fluorescence images, kept in an HDF5 group on disk or in memory.
+
+    Parameters
+    ----------
+    flimage_list
+        Images to add, in this order.
+    meta_data
+        Metadata in SI units for all frames; they replace those of the images.
+    h5file
+        A path, an open `h5py.Group`, or None to keep the series in memory.
+    h5mode
+        How to open a path: "r" read only; "r+" read and write; "w" replace; "w-" or "x" create
+        and fail if it exists; "a" read and write, or create.
+    identifier
+        Identifier of the series.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if `flimage_list` holds something else than images, or `meta_data` are given
+        for a file that is opened read-only.
+    SeriesError
+        (a ValueError) if `h5file` holds a single image, or two images have the same identifier.
+    FileError
+        (an OSError) if the file cannot be opened, or is to be changed but open read-only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from flimage_dask import FLImage, FLSeries
+    >>> images = [FLImage(np.full((4, 6), k), {"identifier": f"cell_{k}"}) for k in range(3)]
+    >>> with FLSeries(images, meta_data={"pixel size": 1e-7}) as fls:
+    ...     len(fls), fls.identifiers, float(fls["cell_2"].fl.mean())
+    (3, ['cell_0', 'cell_1', 'cell_2'], 2.0)
+    """
+
+    def __init__(
+        self,
+        flimage_list: Iterable[FLImage] = (),
+        meta_data: Mapping[str, Any] | None = None,
+        h5file: H5File = None,
+        h5mode: str = "a",
+        identifier: str | None = None,
+    ) -> None:
+        if isinstance(flimage_list, str | os.PathLike | h5py.Group):
+            raise ParameterError(f"flimage_list must be a list of images. Did you mean h5file={flimage_list!r}?")
+        if meta_data and h5mode == "r":
+            raise ParameterError("meta_data cannot be given with h5mode='r': open the file with h5mode='a'.")
+        meta = FLMetaDict(meta_data or {})
+        GroupHolder.__init__(self, h5file, h5mode)
+        try:
+            check_is_series(self.h5)
+            CorrectableFrames.__init__(self, SeriesStore(self.h5))
+            for image in flimage_list:
+                self.add_flimage(image)
+            if meta:
+                self._set_meta(meta)
+            if identifier:
+                check_writable(self.h5)
+                self.h5.attrs[IDENTIFIER] = identifier
+        except BaseException:
+            self.close()
+            raise
+
+    def add_flimage(self, fli: FLImage, identifier: str | None = None, bg_from_idx: int | str | None = None) -> None:
+        """Add a copy of an image behind the last frame.
+
+        Parameters
+        ----------
+        fli
+            The image.
+        identifier
+            Its identifier in the series; by default its own.
+        bg_from_idx
+            Index or identifier of a frame whose background images the new frame shares, by hard
+            link, instead of its own.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if `fli` is no `FLImage`.
+        SeriesError
+            (a ValueError) if a frame has that identifier already.
+        FrameNotFoundError
+            (a KeyError, an IndexError and a ValueError) if there is no frame `bg_from_idx`.
+        FileError
+            (an OSError) if the file is open read-only.
+        """
+        if not isinstance(fli, FLImage):
+            raise ParameterError(f"fli must be an FLImage, not {type(fli).__name__}.")
+        check_writable(self.h5)
+        if not identifier and IDENTIFIER in fli:
+            identifier = fli[IDENTIFIER]
+        background = None if bg_from_idx is None else self.get_flimage(bg_from_idx).h5
+        self._store.append(fli.h5, identifier or None, background)
+
+    def _set_meta(self, meta: FLMetaDict) -> None:
+        for image in self:
+            for key, value in meta.items():
+                image[key] = value
+
+    @property
+    def _numbers(self) -> range:
+        return range(self._store.count())
+
+    def _select(self, numbers: Numbers) -> "SeriesView":
+        return SeriesView(self._store, numbers)
+
+
+class SeriesView(CorrectableFrames):
+    """Some frames of an open series: everything that a series offers, but to add frames."""
+
+    def __init__(self, store: SeriesStore, numbers: Numbers) -> None:
+        super().__init__(store)
+        self._chosen = numbers
+
+    @property
+    def _numbers(self) -> Numbers:
+        return self._chosen
+
+    def _select(self, numbers: Numbers) -> "SeriesView":
+        return SeriesView(self._store, numbers)

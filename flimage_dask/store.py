@@ -1,0 +1,106 @@
+"""An open series file: its frames by number and by identifier, and how their images are read."""
+
+import h5py
+import numpy as np
+from dask.base import tokenize
+
+from .errors import FileError, SeriesError
+from .hdf5.attributes import read_column
+from .hdf5.changes import FRAMES, IMAGES, FileChanges, Remembered, note_change
+from .hdf5.copying import copy_image_as, link_backgrounds
+from .hdf5.index import FileStamp, SeriesIndex, stamp_of
+from .hdf5.layout import IDENTIFIER, count_frames, frame_name, gap_error, is_writable, where
+from .hdf5.reader import open_reader
+from .lazy import FrameSource
+
+_NAMES = "numbers by identifier"
+_NAMES_DEPEND_ON = (FRAMES, IDENTIFIER)
+
+
+class SeriesStore:
+    """The HDF5 group of an open series.
+
+    Parameters
+    ----------
+    group
+        The group that holds ``fli_0``, ``fli_1``, …
+    """
+
+    def __init__(self, group: h5py.Group) -> None:
+        self._group = group
+        self.changes = FileChanges.watch(group)
+        self._remembered = Remembered(self.changes)
+        self._stamp = stamp_of(group)
+        self._reader = open_reader(group)
+
+    @property
+    def group(self) -> h5py.Group:
+        """The group, as long as its file is open."""
+        if not self._group:
+            raise FileError("the series is closed: open its file again.")
+        return self._group
+
+    def count(self) -> int:
+        """Count the frames."""
+        return count_frames(self.group)
+
+    def frame(self, number: int) -> h5py.Group:
+        """Return the group of a frame."""
+        try:
+            return self.group[frame_name(number)]
+        except KeyError as error:
+            raise gap_error(self.group, number) from error
+
+    def numbers_by_identifier(self) -> dict[str, int]:
+        """Return the number of the first frame with each identifier."""
+        return self._remembered.get(_NAMES, _NAMES_DEPEND_ON, self._read_identifiers)
+
+    def append(self, image: h5py.Group, identifier: str | None, background: h5py.Group | None) -> None:
+        """Copy an image behind the last frame, optionally with the backgrounds of another frame."""
+        if identifier is not None and identifier in self.numbers_by_identifier():
+            raise SeriesError(
+                f"the identifier '{identifier}' already exists in {where(self.group)}: give another one with "
+                f"add_flimage(…, identifier=…)."
+            )
+        names = self._remembered.known(_NAMES, _NAMES_DEPEND_ON)
+        number = self._next_number()
+        try:
+            frame = copy_image_as(image, self.group, frame_name(number))
+            if background is not None:
+                link_backgrounds(background, frame)
+            if identifier is not None:
+                frame.attrs[IDENTIFIER] = identifier
+                names[identifier] = number
+        except BaseException:
+            self.group.pop(frame_name(number), None)
+            raise
+        note_change(self.group, FRAMES)
+        if names is not None:
+            # Appending is no reason to read all identifiers again: n frames would take n^2 reads.
+            self._remembered.put(_NAMES, _NAMES_DEPEND_ON, names)
+
+    def source(self, index: SeriesIndex) -> FrameSource:
+        """Return where lazy arrays find some frames."""
+        stamp = self._current_stamp()
+        content = stamp or self._reader
+        changes = self.changes.count(FRAMES, IMAGES)
+        token = tokenize(content, self.group.name, index.frames.numbers, changes)
+        return FrameSource(self._reader, index, token, stamp)
+
+    def _next_number(self) -> int:
+        number = self.count()
+        if frame_name(number) in self.group:
+            raise gap_error(self.group, next(k for k in range(number) if frame_name(k) not in self.group))
+        return number
+
+    def _read_identifiers(self) -> dict[str, int]:
+        column = read_column(self.group, np.arange(self.count()), IDENTIFIER)
+        # The first frame of a name is the one that counts: it overwrites the others.
+        return {name: number for number, name in reversed(list(enumerate(column))) if name is not None}
+
+    def _current_stamp(self) -> FileStamp | None:
+        """Return the state of the file, brought to the disk first if it is being written."""
+        if not is_writable(self.group):
+            return self._stamp
+        self.group.file.flush()
+        return stamp_of(self.group)
