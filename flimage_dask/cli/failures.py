@@ -1,0 +1,143 @@
+"""What goes wrong or needs a look, in one line each on the standard error."""
+
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import FlimageError, ParameterError
+
+PROGRAM = "flimage-dask"
+DATA_OR_DISK, USAGE, INTERRUPTED = 1, 2, 130
+
+#: Ways out that a message names in Python, and how they are called here.
+_OPTIONS = (
+    (r"overwrite=True", "--overwrite"),
+    (r"times=…? or frame_interval=…?(?: in seconds)?", "--frame-interval SECONDS"),
+    (r"border_px=", "--border "),
+    (r"frame_interval=", "--frame-interval "),
+    (r"background=", "--background "),
+    (r"weight=", "--weight "),
+    (r"fls\[([-\d:]+)\]", r"--frames \1"),
+    (r"a side of frame_shape=", "--size "),
+    (r"\bseed=", "--seed "),
+    (r"open it with FLImage\(h5file=…\)", "see flimage-dask info"),
+)
+
+_TRACEBACK = f"{__name__}.traceback"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class OneLineErrors(click.Group):
+    """A group of commands whose errors are one line, and whose exit codes tell them apart."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command line and exit; for the arguments see `click.Command.main`."""
+        inside = {"prog_name": PROGRAM, **options, "standalone_mode": False}
+        if not options.get("standalone_mode", True):
+            return super().main(*args, **inside)
+        try:
+            code = super().main(*args, **inside)
+        except click.ClickException as error:
+            code = error.exit_code
+            say("error", _usage_in_words(error))
+        except click.Abort:
+            code = INTERRUPTED
+            say("error", "interrupted.")
+        sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            if sys.stderr.isatty():
+                click.echo(err=True)  # ends the line on which the terminal shows ^C
+            raise click.Abort from interrupt
+        except BrokenPipeError:
+            raise
+        except (FlimageError, OSError, ImportError) as error:
+            if ctx.meta.get(_TRACEBACK):
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            say("error", _in_words(error))
+            ctx.exit(USAGE if isinstance(error, ParameterError) else DATA_OR_DISK)
+
+
+def traceback_option(command: _Command) -> _Command:
+    """Add the option --traceback to a command."""
+    option = click.option(
+        "--traceback",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_note_traceback,
+        help="Show the Python traceback of an error too.",
+    )
+    return option(command)
+
+
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Show each warning of this package once, in one line and without a line of source code."""
+    from ..correction.bleaching import BleachingWarning
+    from ..execution import SchedulerWarning
+
+    ours = (BleachingWarning, SchedulerWarning)
+    shown: set[str] = set()
+    with warnings.catch_warnings():
+        show_other = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, ours):
+                show_other(message, category, *place, **more)
+            elif str(message) not in shown:
+                shown.add(str(message))
+                say("warning", in_words_of_the_command_line(str(message)))
+
+        for category in ours:
+            warnings.simplefilter("always", category)
+        warnings.showwarning = show
+        yield
+
+
+def say(kind: str, text: str) -> None:
+    """Write one line to the standard error."""
+    line = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+    click.echo(f"{PROGRAM}: {kind}: {line}", err=True)
+
+
+def in_words_of_the_command_line(text: str) -> str:
+    """Replace the names of Python arguments by those of options.
+
+    Examples
+    --------
+    >>> in_words_of_the_command_line("leave them out, such as with fls[:80], or give overwrite=True.")
+    'leave them out, such as with --frames :80, or give --overwrite.'
+    """
+    for pattern, option in _OPTIONS:
+        text = re.sub(pattern, option, text)
+    return text
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, FlimageError) and error.errno is not None:
+        place = f"'{error.filename}': " if error.filename is not None else ""
+        return f"{place}{error.strerror}."
+    return in_words_of_the_command_line(str(error))
+
+
+def _usage_in_words(error: click.ClickException) -> str:
+    message = error.format_message()
+    end = "" if message.endswith((".", "?")) else "."
+    context = getattr(error, "ctx", None)
+    return f"{message}{end} See {context.command_path if context else PROGRAM} --help."
+
+
+def _note_traceback(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.meta[_TRACEBACK] = True

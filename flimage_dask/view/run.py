@@ -1,0 +1,145 @@
+"""How a series was written and what was found out on the way: for programs and for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..correction.estimate import BLEACHING, BleachingEstimate
+from ..simulate import Simulation
+from .text import aligned, clean, counted, short
+from .units import format_compression, format_size, format_time
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a series was written.
+
+    Parameters
+    ----------
+    output
+        The file.
+    n_frames, frame_shape
+        Number of frames, their height and width [px].
+    seconds
+        Time it took.
+    peak_memory
+        Most memory the process held [bytes].
+    """
+
+    output: Path
+    n_frames: int
+    frame_shape: tuple[int, int]
+    seconds: float
+    peak_memory: int
+
+    @property
+    def uncompressed_bytes(self) -> int:
+        """Size of the frames as float32."""
+        return self.n_frames * self.frame_shape[0] * self.frame_shape[1] * 4
+
+    def summary(self) -> dict[str, Any]:
+        """Return all numbers, ready for JSON."""
+        file_bytes = self.output.stat().st_size
+        return {
+            "output": str(self.output),
+            "n_frames": self.n_frames,
+            "frame_shape": list(self.frame_shape),
+            "seconds": self.seconds,
+            "megabytes_per_second": self.uncompressed_bytes / 1e6 / self.seconds,
+            "frames_per_second": self.n_frames / self.seconds,
+            "file_bytes": file_bytes,
+            "uncompressed_bytes": self.uncompressed_bytes,
+            "compression_ratio": self.uncompressed_bytes / file_bytes,
+            "peak_memory_bytes": self.peak_memory,
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return how it went, as rows of a table."""
+        found = self.summary()
+        rate = f"{found['megabytes_per_second']:,.0f} MB/s, {found['frames_per_second']:,.0f} frames/s"
+        return [
+            ("speed", f"{format_time(round(self.seconds, 2))} for {format_size(self.uncompressed_bytes)}: {rate}"),
+            ("file size", format_compression(found["file_bytes"], found["uncompressed_bytes"])),
+            ("peak memory", format_size(self.peak_memory)),
+        ]
+
+
+def run_text(run: Run, what: str) -> str:
+    """Say what was written, and how it went.
+
+    Parameters
+    ----------
+    run
+        How it went.
+    what
+        What was done to the frames, in a few words.
+    """
+    return "\n".join([_written(run, what), "", *aligned(run.rows())])
+
+
+def correction_text(run: Run, estimate: BleachingEstimate) -> str:
+    """Say what a bleach correction found and wrote."""
+    rows = [*_correction_rows(estimate), *run.rows()]
+    return "\n".join([_written(run, "corrected for background and bleaching"), "", *aligned(rows)])
+
+
+def demo_text(run: Run, estimate: BleachingEstimate, simulation: Simulation, files: Sequence[Path]) -> str:
+    """Say what a demonstration found, beside what is true.
+
+    Parameters
+    ----------
+    run, estimate
+        The correction.
+    simulation
+        The truth.
+    files
+        What was written.
+    """
+    found = estimate.summary()
+    comparison = [
+        ("", "found", "truth", ""),
+        ("background", f"{found['background']:.2f}", f"{simulation.background:.2f}", "counts"),
+        ("half-life", f"{estimate.half_life:.2f}", f"{simulation.half_life:.2f}", "s"),
+        ("largest factor", f"{estimate.largest_factor:.3f}", f"{simulation.factors.max():.3f}", ""),
+        ("R2 of the fit", f"{estimate.r2:.5f}", "", ""),
+    ]
+    lines = [
+        _written(run, "corrected for background and bleaching"),
+        "",
+        *aligned((label, f"{ours:>9} {truth:>9}  {unit}") for label, ours, truth, unit in comparison),
+        "",
+        "  The noise of dark pixels is summed too and does not bleach: the factor stays below the truth.",
+        "",
+        *aligned(run.rows()),
+        "",
+        *aligned(zip(("simulated", "corrected", "picture"), map(str, files), strict=True)),
+    ]
+    return "\n".join(lines)
+
+
+def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
+    found = estimate.summary()
+    origin = {
+        "constant": "the same for all frames",
+        "per-frame": "mean of those of all frames",
+        "image": "mean of an image",
+    }[found["background_kind"]]
+    if estimate.border_px is not None:
+        origin += f", border of {estimate.border_px} px"
+    rows = [("background", f"{short(found['background'])} counts ({origin})")]
+    if estimate.status != BLEACHING:
+        return [*rows, ("bleaching", "none beyond the noise: all factors are 1")]
+    rows += [
+        ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
+        ("largest factor", f"{estimate.largest_factor:.4g}"),
+        ("R2 of the fit", f"{estimate.r2:.5f}"),
+    ]
+    if estimate.left_out:
+        rows.append(("left out", f"{counted(len(estimate.left_out), 'frame')} without a finite intensity"))
+    return rows
+
+
+def _written(run: Run, what: str) -> str:
+    height, width = run.frame_shape
+    return f"{clean(str(run.output))}: {counted(run.n_frames, 'frame')} of {height} x {width} px, {what}"

@@ -1,0 +1,105 @@
+"""Plain text for a terminal: aligned columns, short numbers, and nothing that could steer the terminal."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+LONGEST = 76
+_SHOWN = 4
+
+
+def aligned(rows: Iterable[tuple[str, str]], *, indent: int = 2, width: int = 17) -> list[str]:
+    r"""Write labels and values in two columns.
+
+    Parameters
+    ----------
+    rows
+        Label and value of each line.
+    indent, width
+        Spaces before the labels, and the width of their column.
+
+    Examples
+    --------
+    >>> print(*aligned([("frames", "47"), ("peak memory", "90 MB")], width=13), sep="\n")
+      frames       47
+      peak memory  90 MB
+    """
+    return [f"{' ' * indent}{label:<{width}}{value}".rstrip() for label, value in rows]
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    r"""Make text from a file fit to print: on one line, of bounded length, without control characters.
+
+    Examples
+    --------
+    >>> clean("two\nlines and a \x1b[31mcolour")
+    'two lines and a ?[31mcolour'
+    """
+    line = " ".join(text.split())
+    printable = "".join(character if character.isprintable() else "?" for character in line)
+    return printable if len(printable) <= longest else printable[: longest - 1] + "…"
+
+
+def short(value: Any) -> str:
+    """Write any value of metadata in a few characters.
+
+    Examples
+    --------
+    >>> short(1.39e-7), short("mito"), short([1, 2, 3, 4, 5, 6]), short(None)
+    ('1.39e-07', 'mito', '1, 2, 3, … 6', 'none')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return f"{value:.6g}"
+    if isinstance(value, np.ndarray | list | tuple):
+        return clean(listed([short(entry) for entry in value]))
+    return clean(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+
+
+def listed(entries: list[str]) -> str:
+    """List a few entries, leaving out the middle of many."""
+    if len(entries) <= _SHOWN:
+        return ", ".join(entries)
+    return f"{', '.join(entries[: _SHOWN - 1])}, … {entries[-1]}"
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "frame"), counted(12_000, "frame")
+    ('1 frame', '12,000 frames')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def plain(value: Any, levels: int = 20) -> Any:
+    """Turn a value into what JSON knows: not-finite numbers become None, arrays lists, the rest text.
+
+    Parameters
+    ----------
+    value
+        Anything; what is nested deeper than `levels` is left out.
+    levels
+        Mappings and lists within each other.
+    """
+    if levels == 0:
+        return "…"
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry, levels - 1) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(entry, levels - 1) for entry in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,0 +1,386 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from flimage_dask import FLSeries, __version__, to_hdf5
+from flimage_dask.cli import main
+from flimage_dask.simulate import Simulation
+
+N_FRAMES = 24
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Return a series file that nobody may change."""
+    simulation = Simulation(n_frames=N_FRAMES, frame_shape=(72, 64), frame_interval=4)
+    path = tmp_path_factory.mktemp("recorded") / "series.h5"
+    to_hdf5(simulation.lazy(), path, times=simulation.times, identifier="cells", progress=False)
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out.h5"
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def failed(code, *arguments):
+    """Run a command that must fail with one line, and return this line."""
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("flimage-dask: error: ")
+    return line
+
+
+def started(*arguments, **options):
+    """Start the command as a process of its own."""
+    code = "from flimage_dask.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        **options,
+    )
+
+
+# help and version
+
+
+def test_without_a_command_the_help_is_shown():
+    result = run()
+    assert result.exit_code == 0
+    assert "Usage: flimage-dask" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["info", "correct", "denoise", "demo"])
+def test_each_command_has_help_with_examples(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Examples:\n    flimage-dask {command}" in result.stdout
+
+
+def test_the_version_is_shown():
+    assert run("--version").stdout.strip().endswith(__version__)
+
+
+# info
+
+
+def test_info_says_what_is_in_a_file(recorded):
+    result = run("info", recorded)
+    assert result.exit_code == 0
+    assert f"a series of {N_FRAMES} frames" in result.stdout
+    assert "72 x 64 px" in result.stdout
+
+
+def test_info_as_json_is_one_object(recorded):
+    found = json.loads(run("info", recorded, "--json").stdout)
+    assert (found["n_frames"], found["identifier"]) == (N_FRAMES, "cells")
+
+
+def test_info_does_not_touch_the_file(recorded):
+    before = recorded.read_bytes(), recorded.stat().st_mtime_ns
+    run("info", recorded)
+    assert (recorded.read_bytes(), recorded.stat().st_mtime_ns) == before
+
+
+def test_a_missing_file_is_a_failure_of_the_data(tmp_path):
+    assert "does not exist" in failed(1, "info", tmp_path / "none.h5")
+
+
+# correct
+
+
+def test_correct_writes_what_the_library_computes(recorded, out):
+    result = run("correct", recorded, out)
+    assert result.exit_code == 0
+    with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as corrected:
+        assert np.array_equal(corrected.fl.compute(), fls.bleach_corrected().compute())
+
+
+def test_correct_says_what_it_found_and_how_it_went(recorded, out):
+    text = run("correct", recorded, out).stdout
+    for words in ("24 frames of 72 x 64 px", "counts", "half-life", "largest factor", "R2", "MB/s", "peak memory"):
+        assert words in text
+
+
+def test_correct_as_json_is_one_object(recorded, out):
+    found = json.loads(run("correct", recorded, out, "--json").stdout)
+    assert found["n_frames"] == N_FRAMES
+    assert found["file_bytes"] == out.stat().st_size
+    assert found["estimate"]["half_life"] == pytest.approx(Simulation().half_life, rel=0.2)
+    assert found["peak_memory_bytes"] > 0
+
+
+def test_correct_does_not_touch_its_input(recorded, out):
+    before = recorded.read_bytes(), recorded.stat().st_mtime_ns
+    run("correct", recorded, out)
+    assert (recorded.read_bytes(), recorded.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (["--border", 10], {"border_px": 10}),
+        (["--background", "per-frame"], {"background": "per-frame"}),
+        (["--background", 107.5], {"background": 107.5}),
+        (["--frame-interval", 0.25], {"frame_interval": 0.25}),
+    ],
+)
+def test_options_of_correct_are_arguments_of_the_library(recorded, out, options, arguments):
+    assert run("correct", recorded, out, *options).exit_code == 0
+    with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as corrected:
+        assert np.array_equal(corrected.fl.compute(), fls.bleach_corrected(**arguments).compute())
+
+
+@pytest.mark.parametrize(
+    ("option", "frames"), [("2:20:3", slice(2, 20, 3)), ("::2", slice(None, None, 2)), ("-10:", slice(-10, None))]
+)
+def test_correct_takes_a_slice_of_frames(recorded, out, option, frames):
+    assert run("correct", recorded, out, "--frames", option).exit_code == 0
+    with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as corrected:
+        assert corrected.times.tolist() == fls.times[frames].tolist()
+
+
+def test_an_output_that_exists_is_kept(recorded, out):
+    out.write_text("precious")
+    assert "--overwrite" in failed(1, "correct", recorded, out)
+    assert out.read_text() == "precious"
+
+
+def test_an_output_that_exists_is_replaced_on_request(recorded, out):
+    out.write_text("old")
+    assert run("correct", recorded, out, "--overwrite").exit_code == 0
+    with FLSeries(h5file=out, h5mode="r") as corrected:
+        assert len(corrected) == N_FRAMES
+
+
+def test_the_input_is_never_replaced(recorded):
+    before = recorded.read_bytes()
+    assert "input itself" in failed(1, "correct", recorded, recorded, "--overwrite")
+    assert recorded.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--border", 50], "--border 50"),
+        (["--frames", "90:"], "--frames 90: chooses none of the 24 frames"),
+        (["--frames", "7"], "first:end:step"),
+        (["--frames", "::0"], "first:end:step"),
+        (["--frames", "a:b"], "first:end:step"),
+        (["--background", "median"], "neither 'constant' nor 'per-frame'"),
+        (["--background", "nan"], "neither 'constant' nor 'per-frame'"),
+        (["--frame-interval", "-1"], "--frame-interval -1.0 must be a positive"),
+        (["--bordr", 3], "--bordr"),
+    ],
+)
+def test_a_wrong_option_is_a_wrong_command_line(recorded, out, options, reason):
+    assert reason in failed(2, "correct", recorded, out, *options)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_missing_argument_points_to_the_help(recorded):
+    assert "flimage-dask correct --help" in failed(2, "correct", recorded)
+
+
+def test_an_unknown_command_is_a_wrong_command_line():
+    assert "'fly'" in failed(2, "fly")
+
+
+def test_too_few_frames_are_a_failure_of_the_data(recorded, out):
+    assert "at least 4 frames" in failed(1, "correct", recorded, out, "--frames", ":3")
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_series_without_times_names_the_option_that_helps(tmp_path, out):
+    to_hdf5(Simulation(n_frames=6, frame_shape=(64, 64)).lazy(), tmp_path / "no_times.h5", progress=False)
+    assert "--frame-interval SECONDS" in failed(1, "correct", tmp_path / "no_times.h5", out)
+    assert not out.exists()
+
+
+def test_a_single_image_cannot_be_corrected_as_a_series(shared_data, out):
+    assert "single image" in failed(1, "correct", shared_data / "retina_p10.h5", out)
+
+
+def test_a_warning_is_one_line_and_does_not_spoil_the_json(shared_data, out):
+    result = run("correct", shared_data / "mito_series.h5", out, "--json")
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("flimage-dask: warning: the correction factor reaches 15.61")
+    assert json.loads(result.stdout)["estimate"]["largest_factor"] == pytest.approx(15.611, abs=1e-3)
+
+
+def test_warnings_of_others_are_left_alone(recorded, out, monkeypatch):
+    def warn(*arguments, **options):
+        warnings.warn("of somebody else", UserWarning, stacklevel=2)
+
+    monkeypatch.setattr(FLSeries, "denoise", warn)
+    result = CliRunner().invoke(main, ["denoise", str(recorded), str(out)])
+    assert isinstance(result.exception, UserWarning)  # as the settings of these tests have it
+
+
+# denoise
+
+
+def test_denoise_writes_what_the_library_computes(recorded, out):
+    result = run("denoise", recorded, out, "--weight", 5, "--frames", ":4")
+    assert result.exit_code == 0
+    assert "4 frames of 72 x 64 px, denoised with weight 5" in result.stdout
+    with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as denoised:
+        assert np.array_equal(denoised.fl.compute(), fls[:4].denoised(5).compute())
+
+
+def test_a_wrong_weight_is_a_wrong_command_line(recorded, out):
+    assert "--weight 0.0" in failed(2, "denoise", recorded, out, "--weight", 0)
+
+
+def test_denoise_without_scikit_image_says_how_to_get_it(recorded, out, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.restoration", None)
+    assert "pip install" in failed(1, "denoise", recorded, out)
+    assert not out.exists()
+
+
+# demo
+
+
+def test_the_demo_writes_two_series_and_a_picture(tmp_path):
+    result = run("demo", tmp_path / "demo", "--frames", 12, "--size", 64)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["corrected.h5", "demo.png", "series.h5"]
+    for words in ("found", "truth", "half-life", "MB/s", "peak memory", str(tmp_path / "demo" / "demo.png")):
+        assert words in result.stdout
+    with FLSeries(h5file=tmp_path / "demo" / "corrected.h5", h5mode="r") as corrected:
+        assert corrected.shape == (12, 64, 64)
+
+
+def test_the_demo_finds_the_truth(tmp_path):
+    run("demo", tmp_path, "--frames", 100, "--size", 128)
+    simulation = Simulation(n_frames=100, frame_shape=(128, 128))
+    with FLSeries(h5file=tmp_path / "series.h5", h5mode="r") as fls:
+        estimate = fls.estimate_bleaching()
+    assert estimate.half_life == pytest.approx(simulation.half_life, rel=0.1)
+    np.testing.assert_allclose(estimate.factors, simulation.factors, rtol=0.1)
+
+
+def test_the_demo_keeps_a_folder_that_holds_files(tmp_path):
+    (tmp_path / "series.h5").write_text("precious")
+    assert "--overwrite" in failed(1, "demo", tmp_path)
+    assert (tmp_path / "series.h5").read_text() == "precious"
+
+
+def test_the_demo_replaces_its_own_files_only(tmp_path):
+    (tmp_path / "series.h5").write_text("old")
+    (tmp_path / "notes.txt").write_text("precious")
+    assert run("demo", tmp_path, "--frames", 6, "--size", 64, "--overwrite").exit_code == 0
+    assert (tmp_path / "notes.txt").read_text() == "precious"
+    with FLSeries(h5file=tmp_path / "series.h5", h5mode="r") as fls:
+        assert len(fls) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(["--frames", 3], "--frames 3"), (["--size", 63], "--size 63"), (["--seed", -1], "--seed -1")],
+)
+def test_a_demo_that_cannot_be_makes_no_folder(tmp_path, options, reason):
+    assert reason in failed(2, "demo", tmp_path / "demo", *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_needs_a_folder_and_no_file(recorded):
+    assert "is a file" in failed(1, "demo", recorded)
+
+
+# failures
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_the_traceback_is_shown_on_request(tmp_path, place):
+    missing = tmp_path / "none.h5"
+    line = ["--traceback", "info", missing] if place == "before" else ["info", missing, "--traceback"]
+    result = run(*line)
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-1].startswith("flimage-dask: error: ")
+
+
+def test_a_failure_of_the_system_names_the_file(recorded, out, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device", str(out))
+
+    monkeypatch.setattr(FLSeries, "denoise", fail)
+    assert failed(1, "denoise", recorded, out) == f"flimage-dask: error: '{out}': No space left on device."
+
+
+def test_an_error_of_the_program_itself_is_not_hidden(recorded, monkeypatch):
+    def fail(*arguments, **options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(FLSeries, "denoise", fail)
+    assert isinstance(run("denoise", recorded, "out.h5").exception, ZeroDivisionError)
+
+
+def test_a_message_of_several_lines_becomes_one(tmp_path):
+    assert "none ?[31m.h5" in failed(1, "info", tmp_path / "none\n\x1b[31m.h5")
+
+
+def test_an_interrupt_is_one_line_and_130(recorded, out, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FLSeries, "denoise", interrupt)
+    assert "interrupted" in failed(130, "denoise", recorded, out)
+
+
+# processes
+
+
+def test_a_process_exits_with_the_code_of_the_failure(recorded, tmp_path):
+    stdout, stderr = (process := started("correct", recorded, tmp_path / "out.h5", "--border", 99)).communicate()
+    assert (process.returncode, stdout) == (2, "")
+    assert stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_corrects_a_series(recorded, out):
+    stdout, stderr = (process := started("correct", recorded, out, "--json")).communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert json.loads(stdout)["output"] == str(out)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_process_that_is_interrupted_leaves_no_output(tmp_path):
+    process = started("demo", "demo", "--frames", 100_000, "--size", 128, cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("demo/.series.h5.*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == "flimage-dask: error: interrupted.\n"
+    assert list((tmp_path / "demo").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_reader_that_goes_away_is_no_reason_to_complain(recorded):
+    process = started("info", recorded)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 1
