@@ -95,7 +95,8 @@ def estimate(fl: da.Array, request: EstimateRequest, runner: BlockRunner) -> Ble
     else:
         background = constant_background(fl, request.background, request.border_px, runner)
         trace = runner.measure(fl, positive_sums, background)
-    return estimate_bleaching(request.times, trace, background=background, border_px=request.border_px)
+    border_px = request.border_px if isinstance(request.background, str) else None
+    return estimate_bleaching(request.times, trace, background=background, border_px=border_px)
 
 
 def estimate_once(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:

@@ -1,6 +1,7 @@
 """Run a lazy array into a series, on whichever dask scheduler is active, with its progress shown."""
 
 import json
+import operator
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -10,15 +11,18 @@ from typing import Any
 import dask
 import dask.array as da
 import dask.multiprocessing
+import h5py
 import numpy as np
 from dask.base import get_scheduler
+from dask.delayed import Delayed
 
 from ._version import __version__
 from .errors import FileError, ParameterError, SeriesError
 from .hdf5.attributes import Columns
+from .hdf5.files import bound_metadata_cache
 from .hdf5.layout import IDENTIFIER, PROVENANCE, VERSION_ATTRIBUTES
 from .hdf5.output import Output, check_output, open_output
-from .hdf5.writer import SeriesWriter
+from .hdf5.writer import BlockTarget, SeriesWriter
 from .lazy import LARGEST_DEFAULT_BLOCK
 from .meta import check_key
 from .progress import track
@@ -79,6 +83,8 @@ def write_series(
         open_output(output, overwrite=overwrite) as group,
         track(n_frames, frame_bytes, "writing", progress) as shown,
     ):
+        if not isinstance(output, h5py.Group):
+            bound_metadata_cache(group.file, frame_bytes * n_frames)
 
         def report(n_stored: int) -> None:
             shown.advance(n_stored)
@@ -94,12 +100,33 @@ def write_series(
             on_stored=report,
         )
         with writer:
-            compute(da.store(frames, writer, lock=False, compute=False))
+            compute(_stored_in_order(frames, writer))
         if writer.n_stored != n_frames:
             raise FileError(f"only {writer.n_stored} of {n_frames} frames were written.")
         if identifier is not None:
             group.attrs[IDENTIFIER] = identifier
         group.attrs[PROVENANCE] = json.dumps(_stamped(provenance), allow_nan=False)
+
+
+def _stored_in_order(frames: da.Array, target: BlockTarget) -> Delayed:
+    """Store blocks in the order of the frames.
+
+    dask would run them in the order of their names, 9 before 10 before 1, and those that come too
+    early would wait in memory. A chain of empty tasks, each behind one block, gives them their order.
+    """
+    store = dask.delayed(operator.setitem, pure=False)
+    follow = dask.delayed(_follow, pure=False)
+    shared = dask.delayed(target, traverse=False)
+    last_frame = np.cumsum(frames.chunks[0])
+    done = None
+    for block, n_frames, stop in zip(frames.to_delayed().ravel(), frames.chunks[0], last_frame, strict=True):
+        where = (slice(int(stop) - n_frames, int(stop)), slice(None), slice(None))
+        done = follow(store(shared, where, block), done)
+    return done
+
+
+def _follow(stored: None, before: None) -> None:
+    """Come after a block and all blocks before it."""
 
 
 def compute(*collections: Any) -> tuple[Any, ...]:

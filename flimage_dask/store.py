@@ -28,6 +28,7 @@ class SeriesStore:
 
     def __init__(self, group: h5py.Group) -> None:
         self._group = group
+        self._n_frames = 0
         self.changes = FileChanges.watch(group)
         self._remembered = Remembered(self.changes)
         self._stamp = stamp_of(group)
@@ -42,7 +43,11 @@ class SeriesStore:
 
     def count(self) -> int:
         """Count the frames."""
-        return count_frames(self.group)
+        group, n_frames = self.group, self._n_frames
+        # HDF5 counts by visiting all links. That the last known frame is still the last is seen at once.
+        if frame_name(n_frames) in group or (n_frames and frame_name(n_frames - 1) not in group):
+            self._n_frames = n_frames = count_frames(group)
+        return n_frames
 
     def frame(self, number: int) -> h5py.Group:
         """Return the group of a frame."""
@@ -74,6 +79,7 @@ class SeriesStore:
         except BaseException:
             self.group.pop(frame_name(number), None)
             raise
+        self._n_frames = number + 1
         note_change(self.group, FRAMES)
         if names is not None:
             # Appending is no reason to read all identifiers again: n frames would take n^2 reads.

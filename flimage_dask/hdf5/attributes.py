@@ -84,7 +84,7 @@ def _open_frames(group: h5py.Group, numbers: NDArray[np.int64]) -> Iterable[h5g.
     for number in numbers.tolist():
         try:
             yield h5g.open(group.id, frame_name(number).encode())
-        except KeyError as error:
+        except (KeyError, ValueError) as error:
             raise gap_error(group, number) from error
 
 

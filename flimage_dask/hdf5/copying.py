@@ -9,7 +9,7 @@ from h5py import h5o
 from ..errors import FileError
 from .changes import IMAGES, note_change
 from .files import check_writable
-from .layout import BACKGROUNDS, is_in_memory, read_attributes, write_attributes, write_image
+from .layout import BACKGROUNDS, is_in_memory, read_attributes, where, write_attributes, write_image
 from .output import open_output
 
 
@@ -17,6 +17,8 @@ def copy_image(source: h5py.Group, target: h5py.Group) -> None:
     """Copy everything below an image into an open group, replacing things of the same names."""
     check_writable(target)
     for key, item in source.items():
+        if item is None:
+            raise FileError(f"'{key}' of {where(source)} is a link that leads nowhere: remove it, or bring its target.")
         if key in target:
             del target[key]
         if isinstance(item, h5py.Group):

@@ -21,6 +21,8 @@ from .layout import is_writable, where
 #: Where an image or a series is kept: a path, an open group, or None for memory.
 H5File: TypeAlias = str | os.PathLike[str] | h5py.Group | None
 
+_CACHE_BYTES = 2 << 20
+
 _MODES = ("r", "r+", "w", "w-", "x", "a")
 
 
@@ -54,6 +56,20 @@ class GroupHolder:
             self.h5.file.close()
 
 
+def bound_metadata_cache(file: h5py.File, file_bytes: int) -> None:
+    """Let HDF5 keep in memory what the next frames need, and not what all frames ever needed.
+
+    By default its cache grows to 32 MiB by its own count, which is 180 MB of memory. It must hold the
+    names of all frames, which are one object and would be read again at every look-up: some 16 bytes
+    for each frame, which takes 3 kB of a file at least.
+    """
+    config = file.id.get_mdc_config()
+    config.max_size = _CACHE_BYTES + file_bytes // 256
+    config.min_size = min(config.min_size, config.max_size)
+    config.initial_size = min(config.initial_size, config.max_size)
+    file.id.set_mdc_config(config)
+
+
 def check_writable(group: h5py.Group) -> None:
     """Refuse to change a file that is open for reading only."""
     if not is_writable(group):
@@ -73,9 +89,11 @@ def _open(h5file: H5File, h5mode: str) -> h5py.Group:
         raise ParameterError(f"h5file must be a path, an open h5py.Group or None, not {type(h5file).__name__}.")
     path = Path(h5file)
     try:
-        return h5py.File(path, h5mode)
+        file = h5py.File(path, h5mode)
     except OSError as error:
         raise _explained(path, h5mode, error) from error
+    bound_metadata_cache(file, path.stat().st_size)
+    return file
 
 
 def _explained(path: Path, h5mode: str, error: OSError) -> FileError:

@@ -1,0 +1,295 @@
+"""A series: adding frames, finding them, views, metadata, shared backgrounds, contexts."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from flimage_dask import FLImage, FLSeries
+from flimage_dask.errors import FileError, FrameNotFoundError, ParameterError, SeriesError
+
+from .conftest import write_series_file
+
+
+def images(n_frames, shape=(4, 6)):
+    return [FLImage(np.full(shape, float(k)), {"identifier": f"cell_{k}", "time": k / 2}) for k in range(n_frames)]
+
+
+@pytest.fixture(params=["memory", "path", "group"])
+def fls(request, tmp_path):
+    """Return a series of five frames in each kind of place."""
+    if request.param == "group":
+        with h5py.File(tmp_path / "file.h5", "w") as file:
+            yield FLSeries(images(5), h5file=file.create_group("a/series"))
+    else:
+        with FLSeries(images(5), h5file=None if request.param == "memory" else tmp_path / "series.h5") as series:
+            yield series
+
+
+def test_frames_are_found_by_index_and_identifier(fls):
+    assert len(fls) == 5
+    assert fls.shape == (5, 4, 6)
+    for k in range(5):
+        assert fls[k].fl[0, 0] == fls[k - 5].fl[0, 0] == fls[f"cell_{k}"].fl[0, 0] == k
+        assert fls[np.int32(k)] == fls.get_flimage(k)
+    assert "cell_3" in fls
+    assert "cell_5" not in fls
+    assert [fli["identifier"] for fli in fls] == fls.identifiers
+
+
+@pytest.mark.parametrize("missing", [5, -6, "cell_9", 10**9])
+@pytest.mark.parametrize("error", [KeyError, IndexError, ValueError, FrameNotFoundError])
+def test_a_missing_frame_is_every_error_that_users_catch(missing, error):
+    with pytest.raises(error, match=str(missing)):
+        FLSeries(images(5))[missing]
+
+
+def test_an_index_must_be_an_integer():
+    with pytest.raises(ParameterError, match="integer"):
+        FLSeries(images(2))[1.0]
+
+
+def test_iteration_by_index_ends():
+    fls = FLSeries(images(3))
+    assert len(list(iter(fls))) == 3
+    taken, k = [], 0
+    with pytest.raises(IndexError):
+        while True:
+            taken.append(fls[k])
+            k += 1
+    assert len(taken) == 3
+
+
+def test_slices_and_lists_are_views(fls):
+    view = fls[1:4]
+    assert len(view) == 3
+    assert view.identifiers == ["cell_1", "cell_2", "cell_3"]
+    assert view[0] == fls[1]
+    assert view[-1] == fls[3]
+    assert "cell_0" not in view
+    assert "cell_2" in view
+    with pytest.raises(KeyError):
+        view["cell_0"]
+    assert view[::-2].identifiers == ["cell_3", "cell_1"]
+    assert fls[[0, -1, 2]].identifiers == ["cell_0", "cell_4", "cell_2"]
+    assert np.array_equal(fls[[0, -1, 2]].fl[:, 0, 0].compute(), [0, 4, 2])
+    assert np.array_equal(fls[np.array([3])].times, [1.5])
+    assert len(fls[5:]) == 0
+    view[0]["time"] = 77.0
+    assert fls[1]["time"] == 77.0
+
+
+def test_a_list_of_images_must_be_one(tmp_path):
+    with pytest.raises(ValueError, match="h5file="):
+        FLSeries(str(tmp_path))
+    with pytest.raises(ValueError, match="FLImage"):
+        FLSeries(["hans", 1])
+
+
+def test_identifiers_are_unique_and_can_be_overridden(fls):
+    with pytest.raises(SeriesError, match="cell_2"):
+        fls.add_flimage(images(3)[2])
+    assert len(fls) == 5
+    fls.add_flimage(images(3)[2], identifier="other")
+    assert fls[5]["identifier"] == "other"
+    assert fls["other"] == fls["cell_2"]
+
+
+def test_changed_metadata_and_identifiers_are_seen_at_once(fls):
+    assert "cell_1" in fls
+    times = fls.times
+    fls[1]["identifier"] = "renamed"
+    fls["renamed"]["time"] = 9.0
+    assert "cell_1" not in fls
+    assert fls["renamed"] == fls[1]
+    assert fls.identifiers[1] == "renamed"
+    assert times[1] == 0.5
+    assert fls.times[1] == 9.0
+    assert fls.meta["time"][1] == 9.0
+    fls.add_flimage(FLImage(np.ones((4, 6)), {"device": "camera"}))
+    assert fls.meta["device"] == [None] * 5 + ["camera"]
+    assert np.isnan(fls.times[5])
+
+
+def test_changes_through_another_series_of_the_same_file_are_seen(tmp_path):
+    with FLSeries(images(2), h5file=tmp_path / "series.h5") as fls:
+        other = FLSeries(h5file=fls.h5)
+        assert other.shape == (2, 4, 6)
+        fls.add_flimage(FLImage(np.full((4, 6), 8.0)), identifier="new")
+        assert other["new"].fl[0, 0] == 8
+        assert other.fl[2, 0, 0].compute() == 8
+
+
+def test_metadata_for_all_frames_replace_those_of_the_images(tmp_path):
+    with FLSeries(images(3), meta_data={"time": 5.0, "pixel size": 1e-7}, h5file=tmp_path / "s.h5") as fls:
+        assert fls.meta["time"] == [5.0] * 3
+        assert fls[2]["pixel size"] == 1e-7
+    with pytest.raises(ValueError, match="'r'"):
+        FLSeries(h5file=tmp_path / "s.h5", h5mode="r", meta_data={"time": 1.0})
+    with pytest.raises(KeyError):
+        FLSeries(h5file=tmp_path / "s.h5", meta_data={"wavelength": 1.0})
+
+
+def test_metadata_cannot_be_damaged_through_what_is_returned():
+    fls = FLSeries(images(2))
+    fls.meta["time"][0] = -1
+    fls.times[0] = -1
+    fls.identifiers[0] = "x"
+    assert fls.meta["time"] == [0.0, 0.5]
+    assert fls.times[0] == 0.0
+    assert fls.identifiers[0] == "cell_0"
+
+
+def test_a_time_that_is_no_number_is_named(tmp_path):
+    fls = FLSeries(images(3))
+    fls[1]["time"] = "noon"
+    with pytest.raises(SeriesError, match="frame 1 .*'noon'"):
+        fls.times  # noqa: B018
+
+
+def test_the_identifier_of_a_series_is_kept(tmp_path):
+    with FLSeries(images(1), h5file=tmp_path / "s.h5", identifier="mito") as fls:
+        assert fls.identifier == "mito"
+        assert "mito" in repr(fls)
+    with FLSeries(h5file=tmp_path / "s.h5", h5mode="r") as fls:
+        assert fls.identifier == "mito"
+    assert FLSeries(images(1)).identifier is None
+
+
+def test_frames_share_a_background_by_hard_link(tmp_path):
+    path = tmp_path / "s.h5"
+    with FLSeries(h5file=path) as fls:
+        first = FLImage(np.full((64, 64), 9.0))
+        first.set_bg_data(np.random.default_rng(0).normal(3, 1, (64, 64)))
+        fls.add_flimage(first)
+        for _ in range(9):
+            fls.add_flimage(FLImage(np.full((64, 64), 9.0)), bg_from_idx=0)
+        for fli in fls:
+            assert fli == first
+        assert np.array_equal(fls.bg_fl[9].compute(), fls.bg_fl[0].compute())
+        shared = fls.h5["fli_0/fluorescence/bg_data/data"]
+        assert shared == fls.h5["fli_9/fluorescence/bg_data/data"]
+        with pytest.raises(FrameNotFoundError):
+            fls.add_flimage(first, bg_from_idx=20)
+        assert len(fls) == 10
+
+
+@pytest.mark.parametrize("background", [3, np.full((4, 6), 3.0), FLImage(np.full((4, 6), 3.0))])
+def test_one_background_for_all_frames(fls, background):
+    fls.set_bg_data(background)
+    assert np.array_equal(fls.fl[:, 0, 0].compute(), np.arange(5) - 3)
+    assert fls.h5["fli_0/fluorescence/bg_data/data"] == fls.h5["fli_4/fluorescence/bg_data/data"]
+    fls[1:3].set_bg_data(None)
+    assert np.array_equal(fls.fl[:, 0, 0].compute(), [-3, 1, 2, 0, 1])
+    with pytest.raises(ParameterError, match="shape"):
+        fls.set_bg_data(np.zeros((6, 4)))
+
+
+def test_an_image_can_move_between_memory_and_disk(tmp_path):
+    with FLSeries(h5file=tmp_path / "disk.h5") as disk, FLSeries() as memory:
+        disk.add_flimage(images(1)[0])
+        memory.add_flimage(disk[0])
+        disk.add_flimage(memory[0], identifier="again")
+        assert disk[0] == disk[1] == memory[0]
+        assert disk.h5["fli_1/fluorescence/raw"].compression == "gzip"
+        assert memory.h5["fli_0/fluorescence/raw"].compression is None
+
+
+def test_a_single_image_is_no_series(tmp_path):
+    with FLImage(np.ones((3, 3)), h5file=tmp_path / "image.h5"):
+        pass
+    with pytest.raises(SeriesError, match=r"FLImage\(h5file"):
+        FLSeries(h5file=tmp_path / "image.h5", h5mode="r")
+
+
+def test_a_series_open_for_reading_only_is_not_changed(series_path):
+    before = series_path.read_bytes()
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        for change in (
+            lambda: fls.add_flimage(FLImage(np.ones((3, 3)))),
+            lambda: fls.set_bg_data(1),
+            lambda: fls[0].set_bg_data(1),
+            lambda: FLSeries(h5file=fls.h5, identifier="x"),
+        ):
+            with pytest.raises(FileError, match="read-only"):
+                change()
+        fls.fl.sum().compute()
+    assert series_path.read_bytes() == before
+
+
+def test_a_closed_series_says_so(series_path):
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        view = fls[2:4]
+    for sequence in (fls, view):
+        with pytest.raises(FileError, match="closed"):
+            sequence[0]
+
+
+def test_an_empty_series_has_no_shape_and_no_arrays():
+    fls = FLSeries()
+    assert len(fls) == 0
+    assert list(fls) == []
+    assert fls.times.shape == (0,)
+    for ask in (lambda: fls.shape, lambda: fls.fl, lambda: fls.bleach_correction()):
+        with pytest.raises(SeriesError, match="add_flimage"):
+            ask()
+
+
+@pytest.fixture
+def gap_path(tmp_path, bleaching_frames):
+    path = write_series_file(tmp_path / "gap.h5", *bleaching_frames)
+    with h5py.File(path, "a") as file:
+        del file["fli_1"]
+    return path
+
+
+def test_a_gap_is_one_clear_error(gap_path):
+    with FLSeries(h5file=gap_path) as fls:
+        assert len(fls) == 11
+        for ask in (lambda: fls[1], lambda: fls.fl, lambda: fls.times, lambda: fls.add_flimage(FLImage([[1]]))):
+            with pytest.raises(SeriesError, match="fli_1.*gap"):
+                ask()
+        assert fls[0].shape == (24, 30)
+
+
+def test_frames_of_unequal_shape_can_be_indexed_but_are_no_array(tmp_path):
+    with FLSeries(images(3), h5file=tmp_path / "s.h5") as fls:
+        fls.add_flimage(FLImage(np.ones((5, 6))))
+        assert [fli.shape for fli in fls] == [(4, 6)] * 3 + [(5, 6)]
+        with pytest.raises(SeriesError, match=r"frame 3 .*\(5, 6\).*\(4, 6\)"):
+            fls.raw_fl  # noqa: B018
+        assert fls[:3].raw_fl.shape == (3, 4, 6)
+        assert fls[[3]].raw_fl.shape == (1, 5, 6)
+
+
+def test_a_failed_addition_leaves_no_frame(tmp_path):
+    broken = FLImage(np.ones((4, 6)))
+    broken.h5["fluorescence/link"] = h5py.ExternalLink("missing.h5", "/x")
+    with FLSeries(images(2), h5file=tmp_path / "s.h5") as fls:
+        with pytest.raises(FileError, match="'link'.*leads nowhere"):
+            fls.add_flimage(broken)
+        assert len(fls) == 2
+        assert fls.shape == (2, 4, 6)
+
+
+def test_appending_does_not_read_all_identifiers_again(tmp_path, monkeypatch):
+    reads = []
+    monkeypatch.setattr("flimage_dask.store.read_column", lambda *args: reads.append(args) or [])
+    with FLSeries(images(20), h5file=tmp_path / "s.h5"):
+        pass
+    assert len(reads) == 1
+
+
+def test_a_file_open_for_writing_elsewhere_is_named(series_path, tmp_path):
+    hold = "import h5py, sys; f = h5py.File(sys.argv[1], 'a'); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(series_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(FileError, match="elsewhere"):
+            FLSeries(h5file=series_path, h5mode="r")
+        other.stdin.close()
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        assert len(fls) == 12
