@@ -151,7 +151,6 @@ def lazy_series(source: FrameSource, block_bytes: int | str | None = None) -> La
             chunks=(n_block, -1, -1),
             name=f"{name}-{tokenize(frames, n_block)}",
             asarray=False,
-            fancy=False,
             meta=np.empty((0, 0, 0), dtype),
         )
 
@@ -179,11 +178,12 @@ class _Frames:
     def ndim(self) -> int:
         return 3
 
-    def __getitem__(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
-        frames, y, x = (_as_slice(part, size) for part, size in zip(key, self.shape, strict=True))
-        positions = np.array(range(self.shape[0])[frames], np.int64)
-        block = self.read(positions, (y, x)).astype(self.dtype, copy=False)
-        return block[tuple(0 if isinstance(part, int) else slice(None) for part in key)]
+    def __getitem__(self, key: tuple[int | slice | None, ...]) -> NDArray[Any]:
+        """Read a part; dask hands slices down to here, with None for a new axis."""
+        parts = [part for part in key if part is not None]
+        frames, y, x = (_as_slice(part, size) for part, size in zip(parts, self.shape, strict=True))
+        block = self.read(np.arange(self.shape[0])[frames], (y, x)).astype(self.dtype, copy=False)
+        return block[tuple(_index_after_reading(part) for part in key)]
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         return self.name, self.token
@@ -194,6 +194,13 @@ def _as_slice(part: int | slice, size: int) -> slice:
         return part
     start = range(size)[part]
     return slice(start, start + 1)
+
+
+def _index_after_reading(part: int | slice | None) -> int | slice | None:
+    """Keep the axis of a slice, drop that of an int, and add one for None."""
+    if isinstance(part, slice):
+        return slice(None)
+    return None if part is None else 0
 
 
 def _cropped(shape: tuple[int, int], region: Region) -> tuple[int, int]:

@@ -119,5 +119,5 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(series, tmp_path):
 
 def test_nothing_global_of_matplotlib_is_touched():
     code = "import flimage_dask.view.picture, sys; print('matplotlib.pyplot' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

@@ -1,0 +1,357 @@
+"""Background, bleach correction and denoising of a series: right, lazy, deterministic."""
+
+import json
+import multiprocessing
+import pickle
+import warnings
+
+import dask
+import dask.array as da
+import h5py
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+import flimage_dask.estimation as estimation
+from flimage_dask import BleachingWarning, FLImage, FLSeries, SchedulerWarning
+from flimage_dask.errors import FitError, FrameDataError, OutputExistsError, ParameterError, SeriesError
+
+from .conftest import make_bleaching_frames, write_series_file
+
+LAST_FACTOR = 6.973489155439673
+BORDER = 4
+
+
+@pytest.fixture
+def fls(series_path):
+    with FLSeries(h5file=series_path, h5mode="r") as series:
+        yield series
+
+
+def values(path):
+    with h5py.File(path) as file:
+        return np.stack([file[f"fli_{k}/fluorescence/raw"][()] for k in range(len(file))])
+
+
+def test_the_mito_series_gets_its_reference_values(mito_path, tmp_path):
+    with FLSeries(h5file=mito_path, h5mode="r") as fls, pytest.warns(BleachingWarning, match="factor"):
+        background, flint, decay, times = fls.bleach_correction(tmp_path / "out.h5")
+    assert background == pytest.approx(2.31681694, abs=5e-9)
+    assert decay[0] / decay[-1] == pytest.approx(15.6110, abs=5e-5)
+    assert flint.shape == decay.shape == (47,)
+    assert np.array_equal(times, 3600.0 * np.arange(47))
+    raw, corrected = values(mito_path), values(tmp_path / "out.h5")
+    expected = (raw[46].astype(float) - background) * (decay[0] / decay[-1])
+    assert np.allclose(corrected[46], expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start", "interval"), [(0, 1e-3), (0, 1), (0, 3600), (1.7e9, 1), (1.7e9, 3600), (1.7e9, 1e-3)]
+)
+def test_the_factor_is_the_same_in_any_unit_of_time(start, interval):
+    intensity = 150 * np.exp(-0.05 * np.arange(50)) + 10
+    frame = np.zeros((5, 5))
+    frame[2, 2] = 1.0
+    fls = FLSeries(
+        [FLImage(a * frame, {"time": start + k * interval}, h5dtype="float64") for k, a in enumerate(intensity)]
+    )
+    _, _, decay, _ = fls.bleach_correction(border_px=1)
+    assert decay[0] / decay[-1] == pytest.approx(LAST_FACTOR, rel=1e-6 if start and interval < 1 else 1e-9)
+
+
+def test_the_result_is_flimages_where_its_fit_converges(flimage, tmp_path):
+    frames, times = make_bleaching_frames(20)
+    path = write_series_file(tmp_path / "series.h5", frames, 2 * times)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with flimage.FLSeries(h5file=path, h5mode="r") as theirs:
+            expected = theirs.bleach_correction(tmp_path / "theirs.h5", border_px=BORDER)
+    with FLSeries(h5file=path, h5mode="r") as ours:
+        found = ours.bleach_correction(tmp_path / "ours.h5", border_px=BORDER)
+    assert found[0] == pytest.approx(expected[0], rel=1e-12)
+    assert np.allclose(found[1], expected[1], rtol=1e-12)
+    assert np.allclose(found[2], expected[2], rtol=1e-4)
+    assert np.array_equal(found[3], expected[3])
+    assert np.allclose(values(tmp_path / "ours.h5"), values(tmp_path / "theirs.h5"), rtol=1e-4, atol=1e-3)
+
+
+def test_the_lazy_result_is_what_is_written(fls, tmp_path):
+    fls.bleach_correction(tmp_path / "out.h5", BORDER)
+    lazy = fls.bleach_corrected(BORDER)
+    assert isinstance(lazy, da.Array)
+    assert (lazy.shape, lazy.dtype) == (fls.shape, np.float32)
+    assert np.array_equal(lazy.compute(), values(tmp_path / "out.h5"))
+    assert np.array_equal(lazy[7, 3:9].compute(), values(tmp_path / "out.h5")[7, 3:9])
+
+
+def test_nothing_is_read_before_something_is_computed(fls, monkeypatch):
+    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    fls.bleach_corrected(BORDER)
+
+
+def test_several_lazy_uses_share_one_estimate(fls, monkeypatch):
+    calls, real = [], estimation.estimate
+    monkeypatch.setattr(estimation, "estimate", lambda *args: calls.append(1) or real(*args))
+    first, second = fls.bleach_corrected(BORDER), fls.bleach_corrected(BORDER)
+    assert first.name == second.name
+    dask.compute(first.sum(), second[3], fls.bleach_corrected(BORDER)[::2].max())
+    fls.estimate_bleaching(BORDER)
+    fls.bleach_correction(border_px=BORDER)
+    assert len(calls) == 1
+    fls.estimate_bleaching(BORDER + 1)
+    assert len(calls) == 2
+
+
+def test_an_estimate_serves_another_series(fls):
+    estimate = fls.estimate_bleaching(BORDER)
+    corrected = fls.bleach_corrected(estimate=estimate)
+    assert np.array_equal(corrected.compute(), fls.bleach_corrected(BORDER).compute())
+    with pytest.raises(ParameterError, match="12 frames"):
+        fls[:5].bleach_corrected(estimate=estimate)
+
+
+def test_a_denoised_version_is_corrected_with_the_estimate_of_the_original(fls, tmp_path):
+    fls.denoise(tmp_path / "denoised.h5")
+    with FLSeries(h5file=tmp_path / "denoised.h5", h5mode="r") as denoised:
+        background, _, decay, _ = fls.bleach_correction(tmp_path / "out.h5", BORDER, flscorr=denoised)
+        expected = (denoised.fl.compute() - background) * (decay[0] / decay)[:, None, None]
+        with pytest.raises(SeriesError, match="flscorr has 3 frames"):
+            fls.bleach_correction(tmp_path / "no.h5", BORDER, flscorr=denoised[:3])
+    assert np.allclose(values(tmp_path / "out.h5"), expected, rtol=1e-6, atol=1e-5)
+    assert not (tmp_path / "no.h5").exists()
+
+
+def test_metadata_and_identifier_go_to_the_output(fls, tmp_path):
+    fls.bleach_correction(tmp_path / "out.h5", BORDER)
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+        assert out.identifier == "simulated"
+        assert out.meta == fls.meta
+        assert np.array_equal(out["frame_3"].raw_fl, out.raw_fl[3].compute())
+
+
+def test_the_output_says_how_it_was_made(fls, tmp_path):
+    fls.bleach_correction(tmp_path / "out.h5", BORDER, background="per-frame")
+    with h5py.File(tmp_path / "out.h5") as file:
+        provenance = json.loads(file.attrs["flimage_dask"])
+        frame_keys = set(file["fli_0"].attrs)
+    assert provenance["operation"] == "bleach_correction"
+    assert provenance["parameters"] == {"border_px": BORDER, "background": "per-frame"}
+    assert provenance["source"] == {"file": str(fls.path), "identifier": "simulated"}
+    assert provenance["estimate"]["status"] == "bleaching"
+    assert {"version", "created"} <= set(provenance)
+    assert frame_keys == {"time", "identifier", "pixel size", "flimage version", "qpimage version"}
+
+
+def test_given_times_replace_those_of_the_frames(fls, tmp_path):
+    estimate = fls.estimate_bleaching(BORDER)
+    slow = fls.estimate_bleaching(BORDER, frame_interval=1.0)
+    assert slow.parameters["rate"] == pytest.approx(estimate.parameters["rate"] / 2)
+    assert np.allclose(slow.factors, estimate.factors, rtol=1e-9)
+    fls.bleach_correction(tmp_path / "out.h5", BORDER, times=np.arange(12.0) + 100)
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+        assert np.array_equal(out.times, np.arange(12.0) + 100)
+
+
+def test_missing_times_are_named_with_the_way_out(tmp_path, bleaching_frames):
+    frames, _ = bleaching_frames
+    fls = FLSeries([FLImage(frame) for frame in frames])
+    fls[0]["time"] = 0.0
+    with pytest.raises(
+        SeriesError, match=r"11 of 12 frames have no 'time' \(frames 1, 2, 3, 4, 5, …\).*frame_interval="
+    ):
+        fls.bleach_correction(tmp_path / "out.h5", BORDER)
+    assert not list(tmp_path.glob("*out*"))
+    assert fls.estimate_bleaching(BORDER, frame_interval=0.5).status == "bleaching"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"border_px": 0}, ParameterError, "border_px=0"),
+        ({"border_px": 12}, ParameterError, "1 to 11"),
+        ({"background": "median"}, ParameterError, "'constant' or 'per-frame'"),
+        ({"background": np.zeros((3, 3))}, ParameterError, "shape"),
+        ({"background": np.nan}, ParameterError, "finite"),
+        ({"times": [1, 2]}, ParameterError, r"\(12,\)"),
+        ({"times": np.zeros(12)}, SeriesError, "same time"),
+        ({"times": [np.nan] * 12}, SeriesError, "not finite"),
+        ({"frame_interval": 0}, ParameterError, "positive"),
+        ({"times": range(12), "frame_interval": 1}, ParameterError, "either"),
+    ],
+)
+def test_a_bad_argument_is_one_clear_error_and_nothing_is_written(fls, tmp_path, options, error, match):
+    with pytest.raises(error, match=match):
+        fls.bleach_correction(tmp_path / "out.h5", **{"border_px": BORDER} | options)
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_unsorted_times_are_answered_in_the_order_of_the_frames(fls):
+    shuffled = np.random.default_rng(0).permutation(12)
+    expected = fls.estimate_bleaching(BORDER).factors
+    found = fls[shuffled].estimate_bleaching(BORDER).factors
+    assert np.array_equal(found, expected[shuffled])
+
+
+def test_too_few_frames_say_how_many_are_needed(fls):
+    with pytest.raises(FitError, match="at least 4 frames"):
+        fls[:1].bleach_correction(border_px=BORDER)
+    with pytest.raises(ValueError, match="at least 4 frames"):
+        fls[:3].bleach_correction(border_px=BORDER)
+
+
+def test_frames_of_zeros_are_not_corrected(tmp_path):
+    fls = FLSeries([FLImage(np.zeros((9, 9)), {"time": k}) for k in range(6)])
+    estimate = fls.estimate_bleaching(2)
+    assert estimate.status == "no bleaching"
+    assert np.array_equal(estimate.factors, np.ones(6))
+    assert np.isnan(estimate.r2)
+    fls.bleach_correction(tmp_path / "out.h5", 2)
+    assert not values(tmp_path / "out.h5").any()
+
+
+def test_pixels_that_are_not_finite_stay_and_harm_nothing_else(fls, bleaching_frames, tmp_path):
+    frames, times = bleaching_frames
+    expected = fls.estimate_bleaching(BORDER)
+    frames[2, 0, 0], frames[5] = np.inf, np.nan
+    path = write_series_file(tmp_path / "nan.h5", frames, times)
+    with FLSeries(h5file=path, h5mode="r") as damaged:
+        estimate = damaged.estimate_bleaching(BORDER)
+        corrected = damaged.bleach_corrected(BORDER).compute()
+    assert estimate.left_out == (5,)
+    assert np.allclose(estimate.factors, expected.factors, rtol=0.02)
+    assert np.isinf(corrected[2, 0, 0])
+    assert np.isnan(corrected[5]).all()
+    assert np.isfinite(corrected).sum() == corrected.size - 1 - corrected[5].size
+
+
+def test_progress_counters_reach_their_maximum(fls, tmp_path):
+    count, max_count = multiprocessing.Value("i", 0), multiprocessing.Value("i", 0)
+    fls.bleach_correction(tmp_path / "a.h5", BORDER, count=count, max_count=max_count)
+    assert count.value == max_count.value == 36
+    fls.denoise(tmp_path / "b.h5", count=count, max_count=max_count)
+    assert count.value == max_count.value == 48
+    fls.bleach_correction(None, BORDER, None, count, max_count)
+    assert (count.value, max_count.value) == (72, 84)
+
+
+@pytest.mark.parametrize("background", [10.0, "constant", "per-frame", np.full((24, 30), 10.0)])
+def test_backgrounds_are_subtracted_lazily_and_into_a_file(fls, tmp_path, background):
+    lazy = fls.background_corrected(background, BORDER)
+    fls.background_correction(tmp_path / "out.h5", BORDER, background=background)
+    assert np.array_equal(lazy.compute(), values(tmp_path / "out.h5"))
+    border = np.ones((24, 30), bool)
+    border[BORDER:-BORDER, BORDER:-BORDER] = False
+    levels = fls.raw_fl.compute()[:, border].mean(axis=1, dtype=float)
+    level = {"constant": levels.mean(), "per-frame": levels[:, None, None]}
+    expected = fls.raw_fl.compute() - level.get(background if isinstance(background, str) else "", 10.0)
+    assert np.allclose(lazy.compute(), expected, atol=1e-4)
+
+
+def test_attached_background_images_take_part(tmp_path, series_path):
+    with FLSeries(h5file=series_path) as fls:
+        plain = fls.bleach_corrected(BORDER, background=0.0).compute()
+        fls.set_bg_data(np.linspace(0, 5, 24 * 30).reshape(24, 30))
+        raw, bg = fls.raw_fl.compute(), fls.bg_fl.compute()
+        assert np.array_equal(fls.fl.compute(), (raw - bg.astype(float)).astype(np.float32))
+        assert not np.array_equal(fls.bleach_corrected(BORDER, background=0.0).compute(), plain)
+
+
+def test_denoising_is_skimages_frame_by_frame(fls, tmp_path):
+    restoration = pytest.importorskip("skimage.restoration", reason="needs the extra 'denoise'")
+    expected = np.stack([restoration.denoise_tv_chambolle(fli.fl, weight=2) for fli in fls])
+    assert np.allclose(fls.denoised().compute(), expected, rtol=1e-6)
+    fls.denoise(tmp_path / "out.h5", weight=2)
+    assert np.array_equal(values(tmp_path / "out.h5"), fls.denoised().compute())
+    with pytest.raises(ParameterError, match="weight"):
+        fls.denoised(weight=0)
+
+
+def test_an_open_group_is_written_in_place(fls, tmp_path):
+    with h5py.File(tmp_path / "group.h5", "w") as file:
+        group = file.create_group("results/corrected")
+        fls.bleach_correction(group, BORDER)
+        with FLSeries(h5file=group) as out:
+            assert np.array_equal(out.raw_fl.compute(), fls.bleach_corrected(BORDER).compute())
+        assert list(file) == ["results"]
+        with pytest.raises(OutputExistsError, match="not empty"):
+            fls.bleach_correction(group, BORDER)
+
+
+def test_a_group_in_memory_is_written_in_place(fls):
+    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+        fls.bleach_correction(file, BORDER)
+        assert FLSeries(h5file=file)[3] == FLImage(fls.bleach_corrected(BORDER)[3].compute(), dict(fls[3].meta))
+
+
+def test_an_existing_output_is_kept_unless_told_otherwise(fls, tmp_path):
+    path = tmp_path / "out.h5"
+    path.write_text("precious")
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
+        fls.bleach_correction(path, BORDER)
+    assert path.read_text() == "precious"
+    fls.bleach_correction(path, BORDER, overwrite=True)
+    assert values(path).shape == (12, 24, 30)
+    with pytest.raises(OutputExistsError, match="input itself"):
+        fls.bleach_correction(fls.path, BORDER, overwrite=True)
+
+
+def test_a_damaged_frame_is_named_and_nothing_is_written(series_path, tmp_path):
+    with h5py.File(series_path) as file:
+        chunk = file["fli_7/fluorescence/raw"].id.get_chunk_info(0)
+    damaged = bytearray(series_path.read_bytes())
+    damaged[chunk.byte_offset + 9] ^= 64
+    series_path.write_bytes(damaged)
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        with pytest.raises(FrameDataError, match=rf"frame 7 of '{series_path}'.*checksum"):
+            fls.bleach_correction(tmp_path / "out.h5", BORDER)
+        with pytest.raises(FrameDataError, match="frame 7"):
+            fls.background_correction(tmp_path / "out.h5", background=1.0)
+    assert not list(tmp_path.glob("*out*"))
+
+
+def corrected_with(path, **config):
+    with FLSeries(h5file=path, h5mode="r") as fls, dask.config.set(config):
+        estimate = fls.estimate_bleaching(BORDER)
+        return estimate.trace, estimate.factors, fls.bleach_corrected(BORDER).compute()
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+@pytest.mark.parametrize("frames_in_block", [1, 5, 100])
+def test_values_do_not_depend_on_scheduler_or_blocks(series_path, scheduler, frames_in_block, monkeypatch):
+    expected = corrected_with(series_path, scheduler="sync")
+    monkeypatch.setattr("flimage_dask.estimation._KEPT_ESTIMATES", 0)
+    block_bytes = frames_in_block * 24 * 30 * 4
+    found = corrected_with(series_path, scheduler=scheduler, num_workers=2, **{"array.chunk-size": block_bytes})
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_distributed_client_in_this_process_does_the_work(fls, tmp_path):
+    expected = fls.bleach_corrected(BORDER).compute(scheduler="sync")
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
+        fls.bleach_correction(tmp_path / "out.h5", BORDER)
+        assert np.array_equal(fls.bleach_corrected(BORDER).compute(), expected)
+    assert np.array_equal(values(tmp_path / "out.h5"), expected)
+
+
+def test_a_cluster_of_processes_computes_arrays_and_leaves_writing_to_threads(fls, tmp_path):
+    expected = fls.bleach_corrected(BORDER).compute(scheduler="sync")
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
+        assert np.array_equal(fls.bleach_corrected(BORDER).compute(), expected)
+        with pytest.warns(SchedulerWarning, match="threads of this process"):
+            fls.bleach_correction(tmp_path / "out.h5", BORDER + 1)
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+        assert np.array_equal(out.raw_fl.compute(), fls.bleach_corrected(BORDER + 1).compute())
+
+
+def test_arrays_survive_pickling_and_the_end_of_their_series(series_path):
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        expected = fls.fl.compute()
+        pickled = pickle.dumps((fls.fl, fls.bleach_corrected(BORDER), fls.raw_fl[3:5]))
+    assert len(pickled) < 50_000
+    fl, corrected, raw = pickle.loads(pickled)
+    assert np.array_equal(fl.compute(), expected)
+    assert np.array_equal(raw.compute(), expected[3:5])
+    assert corrected.compute().shape == expected.shape

@@ -1,0 +1,153 @@
+"""Any lazy array becomes a series."""
+
+import dask.array as da
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flimage_dask import FLSeries, to_hdf5
+from flimage_dask.errors import FileError, MetaKeyError, OutputExistsError, ParameterError, SeriesError
+
+
+@pytest.fixture
+def fls(series_path):
+    with FLSeries(h5file=series_path, h5mode="r") as series:
+        yield series
+
+
+def opened(path):
+    return FLSeries(h5file=path, h5mode="r")
+
+
+def test_an_array_made_from_a_series_keeps_its_metadata(fls, tmp_path):
+    to_hdf5(fls.fl.map_blocks(np.sqrt), tmp_path / "out.h5", like=fls)
+    with opened(tmp_path / "out.h5") as out:
+        assert np.array_equal(out.fl.compute(), np.sqrt(fls.fl.compute()))
+        assert out.meta == fls.meta
+        assert out.identifier == fls.identifier
+
+
+def test_part_of_a_series_keeps_the_metadata_of_that_part(fls, tmp_path):
+    to_hdf5(fls.fl[::5, 2:20, 2:20], tmp_path / "out.h5", like=fls[::5], identifier="part")
+    with opened(tmp_path / "out.h5") as out:
+        assert out.identifiers == ["frame_0", "frame_5", "frame_10"]
+        assert out.shape == (3, 18, 18)
+        assert out.identifier == "part"
+    with pytest.raises(ParameterError, match=r"like=fls\[::10\]"):
+        to_hdf5(fls.fl[::5], tmp_path / "no.h5", like=fls)
+
+
+def test_metadata_are_given_for_all_frames_or_each(fls, tmp_path):
+    meta = {"pixel size": 2e-7, "focus": np.arange(12.0), "device": [None, "a"] * 6}
+    to_hdf5(fls.fl, tmp_path / "out.h5", like=fls, meta=meta, times=np.arange(12) + 5)
+    with opened(tmp_path / "out.h5") as out:
+        assert out.meta["pixel size"] == [2e-7] * 12
+        assert out.meta["focus"] == list(range(12))
+        assert out.meta["device"] == [None, "a"] * 6
+        assert np.array_equal(out.times, np.arange(12) + 5.0)
+        assert "device" not in out[0]
+
+
+@pytest.mark.parametrize(
+    ("array", "match"),
+    [
+        (np.ones((3, 4, 5)), "ndarray"),
+        (da.ones((4, 5)), r"\(4, 5\)"),
+        (da.ones((3, 4, 5), dtype=complex), "complex"),
+        (da.ones((3, 4, 5))[da.ones(3) > 0], "unknown size"),
+    ],
+)
+def test_what_is_no_array_of_frames_is_refused(array, match, tmp_path):
+    with pytest.raises(ParameterError, match=match):
+        to_hdf5(array, tmp_path / "out.h5")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"times": [1, 2]}, ParameterError),
+        ({"meta": {"focus": [1, 2]}}, ParameterError),
+        ({"meta": {"wavelength": 1}}, MetaKeyError),
+        ({"meta": {"identifier": "same"}}, SeriesError),
+        ({"dtype": "uint8"}, ParameterError),
+        ({"dtype": "nonsense"}, ParameterError),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(options, error, tmp_path):
+    with pytest.raises(error):
+        to_hdf5(da.ones((3, 4, 5)), tmp_path / "out.h5", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_array_is_no_series(tmp_path):
+    with pytest.raises(SeriesError, match="no pixels"):
+        to_hdf5(da.ones((0, 4, 5)), tmp_path / "out.h5")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_frames_are_stored_in_the_type_asked_for(dtype, tmp_path):
+    array = da.random.default_rng(0).normal(size=(4, 8, 8), chunks=(3, 8, 8))
+    to_hdf5(array, tmp_path / "out.h5", dtype=dtype)
+    with opened(tmp_path / "out.h5") as out:
+        assert out.raw_fl.dtype == dtype
+        assert np.array_equal(out.raw_fl.compute(), array.compute().astype(dtype))
+
+
+def test_integers_can_be_kept(tmp_path):
+    array = da.arange(3 * 16, chunks=-1, dtype="uint16").reshape(3, 4, 4)
+    to_hdf5(array, tmp_path / "out.h5", dtype="uint16")
+    with opened(tmp_path / "out.h5") as out:
+        assert out.raw_fl.dtype == np.uint16
+        assert np.array_equal(out.fl.compute(), array.compute())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(data=st.data())
+def test_any_chunking_gives_the_same_series(data, tmp_path_factory):
+    shape = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 7), st.integers(1, 7)))
+    chunks = tuple(data.draw(st.integers(1, size)) for size in shape)
+    numbers = np.arange(np.prod(shape), dtype="f4").reshape(shape)
+    path = tmp_path_factory.mktemp("chunkings") / "out.h5"
+    to_hdf5(da.from_array(numbers, chunks=chunks), path)
+    with h5py.File(path) as file:
+        assert list(file) == sorted(f"fli_{k}" for k in range(shape[0]))
+        assert all(np.array_equal(file[f"fli_{k}/fluorescence/raw"], numbers[k]) for k in range(shape[0]))
+
+
+def test_a_failure_in_the_middle_leaves_nothing(fls, tmp_path):
+    def fail(block, block_info=None):
+        if block_info[None]["chunk-location"][0] == 2:
+            raise ArithmeticError("no such root")
+        return block
+
+    path = tmp_path / "out.h5"
+    path.write_text("old")
+    broken = fls.lazy(block_bytes=24 * 30 * 4 * 3).fl.map_blocks(fail, dtype="f4")
+    with pytest.raises(ArithmeticError):
+        to_hdf5(broken, path, like=fls, overwrite=True)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == ["out.h5"]
+
+
+def test_a_block_of_another_shape_is_named(fls, tmp_path):
+    halved = fls.lazy(block_bytes=24 * 30 * 4 * 4).fl.map_blocks(lambda block: block[:, ::2], dtype="f4")
+    with pytest.raises(ParameterError, match=r"frame 0 .*\(12, 30\).*\(24, 30\)"):
+        to_hdf5(halved, tmp_path / "out.h5")
+    dropped = fls.lazy(block_bytes=24 * 30 * 4 * 4).fl.map_blocks(lambda block: block[1:], dtype="f4")
+    with pytest.raises((FileError, ParameterError), match="frames"):
+        to_hdf5(dropped, tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_the_file_that_an_array_reads_is_not_replaced(fls):
+    with pytest.raises(OutputExistsError, match="input itself"):
+        to_hdf5(fls.fl, fls.path, like=fls, overwrite=True)
+
+
+def test_the_result_of_a_string_path_is_the_same(fls, tmp_path):
+    to_hdf5(fls.fl, str(tmp_path / "out.h5"), like=fls)
+    with opened(str(tmp_path / "out.h5")) as out:
+        assert len(out) == 12
