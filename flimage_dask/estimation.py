@@ -1,5 +1,6 @@
 """The estimate of bleaching of a lazy series: its background, its trace and the fit, in bounded memory."""
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,9 +15,9 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from .correction.background import border_mask, border_means
+from .correction.background import BackgroundValues, border_mask, border_means
 from .correction.bleaching import BleachingEstimate, correct, estimate_bleaching
-from .correction.trace import positive_sums
+from .correction.trace import Band, BandSums, band_sums, positive_sums
 from .errors import ParameterError, SeriesError
 from .execution import compute
 from .lazy import FrameSource, lazy_series
@@ -25,6 +26,16 @@ from .process_local import ProcessLocal
 #: How the background of a series is found: one number for all frames, one for each frame,
 #: or as given: a number or an image (y, x).
 Background: TypeAlias = Literal["constant", "per-frame"] | float | NDArray[Any]
+
+_log = logging.getLogger(__name__)
+
+# One frame in 64 costs little to read ahead; the band then holds some 0.1 % of the pixels, so that
+# what is kept of a long series grows with the square root of its length, within a bound.
+_FRAMES_PER_PROBE = 64
+_FEWEST_PROBES = 16
+_BAND_SIGMAS = 4.0
+_MOST_BAND_BYTES = 64 << 20
+_BYTES_PER_VALUE = 16
 
 BACKGROUND_NAMES = ("constant", "per-frame")
 
@@ -49,12 +60,12 @@ class BlockRunner(ProcessLocal):
         self.on_frames = on_frames
         self._run = run
 
-    def measure(self, fl: da.Array, function: Callable[..., NDArray[np.float64]], argument: Any) -> NDArray[np.float64]:
-        """Apply a function to every block; frames run along the last axis of its results."""
+    def measure(self, fl: da.Array, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Apply a function to every block, and return its results in the order of the frames."""
         task = dask.delayed(_measure_and_count, pure=False)
-        shared = dask.delayed(argument, traverse=False)
+        shared = dask.delayed(arguments, traverse=False)
         blocks = fl.to_delayed().ravel()
-        return np.concatenate(self._run(*(task(function, block, shared, self) for block in blocks)), axis=-1)
+        return list(self._run(*(task(function, block, shared, self) for block in blocks)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,40 +87,90 @@ class EstimateRequest:
     border_px: int
 
 
-def estimate(fl: da.Array, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
-    """Estimate the bleaching of a lazy series.
-
-    With a constant background each frame is read twice, because the trace of flimage needs
-    the mean background of all frames before the first sum; otherwise once.
+def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
+    """Estimate the bleaching of a series.
 
     Parameters
     ----------
-    fl
-        Background-corrected frames (frame, y, x).
+    source
+        Where the frames are.
     runner
         Told of twice the number of frames in total.
+
+    Notes
+    -----
+    flimage's trace needs the mean background of all frames before the first sum. Where a few
+    frames tell within which band of counts that mean will lie, each frame is read once and
+    reduced to what its sum needs for any background within the band; otherwise it is read twice.
     """
-    if is_named(request.background, "per-frame"):
-        background, trace = runner.measure(fl, _background_and_sums, request.border_px)
+    fl = lazy_series(source).fl
+    border_px = request.border_px if isinstance(request.background, str) else None
+    background: BackgroundValues
+    if is_named(request.background, "constant"):
+        background, trace = _constant_background_and_sums(source, fl, request.border_px, runner)
+    elif isinstance(request.background, str):
+        measured = np.concatenate(runner.measure(fl, _background_and_sums, request.border_px), axis=1)
+        background, trace = measured
         runner.on_frames(fl.shape[0])
     else:
-        background = constant_background(fl, request.background, request.border_px, runner)
-        trace = runner.measure(fl, positive_sums, background)
-    border_px = request.border_px if isinstance(request.background, str) else None
+        background = request.background
+        trace = np.concatenate(runner.measure(fl, positive_sums, background))
+        runner.on_frames(fl.shape[0])
     return estimate_bleaching(request.times, trace, background=background, border_px=border_px)
+
+
+def _constant_background_and_sums(
+    source: FrameSource, fl: da.Array, border_px: int, runner: BlockRunner
+) -> tuple[float, NDArray[np.float64]]:
+    n_frames = fl.shape[0]
+    band = _expected_band(source, border_px)
+    if band is None:
+        background = _mean_background(np.concatenate(runner.measure(fl, border_means, border_px)))
+    else:
+        most_values = max(1, _MOST_BAND_BYTES // (n_frames * _BYTES_PER_VALUE))
+        parts = runner.measure(fl, _background_and_band_sums, border_px, band, most_values)
+        background = _mean_background(np.concatenate([means for means, _ in parts]))
+        trace = BandSums.concatenate([sums for _, sums in parts]).positive_sums(background)
+        if trace is not None:
+            _log.debug("read each frame once: the background %g lies in %s.", background, band)
+            runner.on_frames(n_frames)
+            return background, trace
+    _log.debug("read each frame twice: the background %g was not foreseen by %s.", background, band)
+    return background, np.concatenate(runner.measure(fl, positive_sums, background))
+
+
+def _expected_band(source: FrameSource, border_px: int) -> Band | None:
+    """Expect the mean background of a long series within a band, from a few frames across it."""
+    n_frames = len(source.index.frames)
+    n_probes = max(_FEWEST_PROBES, n_frames // _FRAMES_PER_PROBE)
+    if n_frames < _FRAMES_PER_PROBE:
+        return None
+    # The middles of equal parts: their mean hardly errs where the background drifts.
+    probes = ((np.arange(n_probes) + 0.5) * n_frames / n_probes).astype(np.int64)
+    means = np.concatenate(BlockRunner().measure(lazy_series(source.take(probes)).fl, border_means, border_px))
+    if not np.isfinite(means).all():
+        return None
+    # Differences of neighbours tell noise from drift.
+    noise = np.sqrt(np.mean(np.diff(means) ** 2) / 2.0)
+    expected, half_width = means.mean(), _BAND_SIGMAS * noise / np.sqrt(n_probes)
+    return Band(float(expected - half_width), float(expected + half_width))
 
 
 def estimate_once(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
     """Estimate the bleaching of a series, or return the estimate made before for the same file and request."""
     name = _name_of(source, request)
     with _kept_lock:
-        if name not in _kept or source.stamp is None:
-            _kept[name] = estimate(lazy_series(source).fl, request, runner)
+        found = _kept.get(name)
+        if found is not None:
+            runner.on_frames(2 * len(request.times))
+            return found
+        found = estimate(source, request, runner)
+        # Changes of a series in memory through h5py leave no trace in its token.
+        if source.stamp is not None:
+            _kept[name] = found
             if len(_kept) > _KEPT_ESTIMATES:
                 _kept.popitem(last=False)
-        else:
-            runner.on_frames(2 * len(request.times))
-        return _kept[name]
+        return found
 
 
 def lazy_estimate(source: FrameSource, request: EstimateRequest) -> Delayed:
@@ -154,18 +215,18 @@ def background_corrected(fl: da.Array, background: Background, border_px: int) -
     """
     if is_named(background, "per-frame"):
         return fl.map_blocks(_subtract_own_background, border_px, dtype=fl.dtype, meta=fl._meta)
-    value = constant_background(fl, background, border_px, BlockRunner())
+    value = _constant_background(fl, background, border_px)
     return fl.map_blocks(_subtract, value, dtype=fl.dtype, meta=fl._meta)
 
 
-def constant_background(
-    fl: da.Array, background: Background, border_px: int, runner: BlockRunner
-) -> float | NDArray[np.float64]:
+def _constant_background(fl: da.Array, background: Background, border_px: int) -> float | NDArray[np.float64]:
     """Return the background that all frames share: the mean of the borders' means, or as given."""
     if not isinstance(background, str):
-        runner.on_frames(fl.shape[0])
         return background
-    means = runner.measure(fl, border_means, border_px)
+    return _mean_background(np.concatenate(BlockRunner().measure(fl, border_means, border_px)))
+
+
+def _mean_background(means: NDArray[np.float64]) -> float:
     if np.isnan(means).all():
         raise SeriesError("no frame has a finite pixel in its border: give the background as a number.")
     return float(np.nanmean(means))
@@ -200,9 +261,9 @@ def is_named(background: Background, name: str) -> bool:
 
 
 def _measure_and_count(
-    measure: Callable[..., NDArray[np.float64]], block: NDArray[Any], argument: Any, runner: BlockRunner
-) -> NDArray[np.float64]:
-    result = measure(block, argument)
+    measure: Callable[..., Any], block: NDArray[Any], arguments: tuple[Any, ...], runner: BlockRunner
+) -> Any:
+    result = measure(block, *arguments)
     runner.on_frames(len(block))
     return result
 
@@ -210,6 +271,12 @@ def _measure_and_count(
 def _background_and_sums(block: NDArray[Any], border_px: int) -> NDArray[np.float64]:
     means = border_means(block, border_px)
     return np.stack([means, positive_sums(block, means)])
+
+
+def _background_and_band_sums(
+    block: NDArray[Any], border_px: int, band: Band, most_values: int
+) -> tuple[NDArray[np.float64], BandSums]:
+    return border_means(block, border_px), band_sums(block, band, most_values)
 
 
 def _positions(fl: da.Array) -> da.Array:

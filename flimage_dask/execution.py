@@ -2,7 +2,6 @@
 
 import json
 import operator
-import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from .hdf5.output import Output, check_output, open_output
 from .hdf5.writer import BlockTarget, SeriesWriter
 from .lazy import LARGEST_DEFAULT_BLOCK
 from .meta import check_key
+from .notices import warn
 from .progress import track
 
 
@@ -145,7 +145,7 @@ def _scheduler_of_this_process() -> dict[str, str]:
         reason = "the workers of the active cluster are other processes and cannot write to an open file"
     else:
         return {}
-    warnings.warn(f"{reason}: the threads of this process do the work.", SchedulerWarning, stacklevel=2)
+    warn(f"{reason}: the threads of this process do the work.", SchedulerWarning)
     return {"scheduler": "threads"}
 
 

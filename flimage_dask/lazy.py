@@ -8,7 +8,7 @@ another process is a path and a few arrays.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import dask
@@ -90,6 +90,10 @@ class FrameSource:
     token: str
     stamp: FileStamp | None
     shared: SharedImages = field(default_factory=SharedImages)
+
+    def take(self, positions: NDArray[np.int64]) -> "FrameSource":
+        """Select frames."""
+        return replace(self, index=self.index.take(positions), token=tokenize(self.token, positions))
 
     @property
     def raw_dtype(self) -> np.dtype[Any]:

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import pickle
 import warnings
+from collections import OrderedDict
 
 import dask
 import dask.array as da
@@ -14,7 +15,9 @@ from distributed import Client, LocalCluster
 
 import flimage_dask.estimation as estimation
 from flimage_dask import BleachingWarning, FLImage, FLSeries, SchedulerWarning
+from flimage_dask.correction.trace import Band
 from flimage_dask.errors import FitError, FrameDataError, OutputExistsError, ParameterError, SeriesError
+from flimage_dask.hdf5.reader import ByteRangeReader
 
 from .conftest import make_bleaching_frames, write_series_file
 
@@ -73,6 +76,12 @@ def test_the_result_is_flimages_where_its_fit_converges(flimage, tmp_path):
     assert np.allclose(found[2], expected[2], rtol=1e-4)
     assert np.array_equal(found[3], expected[3])
     assert np.allclose(values(tmp_path / "ours.h5"), values(tmp_path / "theirs.h5"), rtol=1e-4, atol=1e-3)
+
+
+def test_a_warning_points_at_the_line_of_the_user(mito_path):
+    with FLSeries(h5file=mito_path, h5mode="r") as fls, pytest.warns(BleachingWarning) as caught:
+        fls[::3].estimate_bleaching()
+    assert caught[0].filename == __file__
 
 
 def test_the_lazy_result_is_what_is_written(fls, tmp_path):
@@ -232,6 +241,46 @@ def test_progress_counters_reach_their_maximum(fls, tmp_path):
     assert count.value == max_count.value == 48
     fls.bleach_correction(None, BORDER, None, count, max_count)
     assert (count.value, max_count.value) == (72, 84)
+
+
+@pytest.fixture(params=["counts", "floats"])
+def long_path(request, tmp_path):
+    """Return a file with 130 frames (64, 64), enough that a few of them foretell the background."""
+    frames, times = make_bleaching_frames(130, (64, 64))
+    if request.param == "floats":
+        frames += np.random.default_rng(3).normal(size=frames.shape).astype("f4")
+    return write_series_file(tmp_path / "long.h5", frames, times)
+
+
+@pytest.fixture
+def n_read(monkeypatch):
+    """Return a list with the number of frames of each block that is read."""
+    read, real = [], ByteRangeReader.read
+    monkeypatch.setattr(ByteRangeReader, "read", lambda *args: read.append(len(args[2])) or real(*args))
+    return read
+
+
+def test_the_estimate_reads_each_frame_once_and_answers_as_if_it_read_it_twice(long_path, n_read, monkeypatch):
+    with FLSeries(h5file=long_path, h5mode="r") as fls:
+        once = fls.estimate_bleaching(BORDER)
+        n_once = sum(n_read)
+        monkeypatch.setattr(estimation, "_KEPT_ESTIMATES", 0)
+        monkeypatch.setattr(estimation, "_kept", OrderedDict())
+        monkeypatch.setattr(estimation, "_expected_band", lambda *args: None)
+        twice = fls.estimate_bleaching(BORDER)
+    assert n_once == 130 + 16
+    assert sum(n_read) - n_once == 2 * 130
+    assert once.background == twice.background
+    assert np.allclose(once.trace, twice.trace, rtol=1e-13)
+
+
+def test_a_background_that_was_not_foreseen_is_read_again(long_path, n_read, monkeypatch):
+    monkeypatch.setattr(estimation, "_expected_band", lambda *args: Band(500.0, 501.0))
+    with FLSeries(h5file=long_path, h5mode="r") as fls:
+        estimate = fls.estimate_bleaching(BORDER)
+        assert sum(n_read) == 2 * 130
+        raw = fls.raw_fl.compute().astype(float)
+    assert np.allclose(estimate.trace, np.maximum(raw - estimate.background, 0).sum(axis=(1, 2)))
 
 
 @pytest.mark.parametrize("background", [10.0, "constant", "per-frame", np.full((24, 30), 10.0)])

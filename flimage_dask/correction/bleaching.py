@@ -1,12 +1,12 @@
 """Photobleaching: from the trace of a series to correction factors, and from factors to frames."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FitError, ParameterError, SeriesError
+from ..notices import warn
 from .background import BackgroundValues, frame_backgrounds
 from .decay import DecayFit, fit_constant, fit_exponential
 from .estimate import BLEACHING, NO_BLEACHING, BleachingEstimate
@@ -108,7 +108,7 @@ def estimate_bleaching(
     for array in (times, trace, decay, factors):
         array.setflags(write=False)
     for text in found.warnings:
-        warnings.warn(text, BleachingWarning, stacklevel=2)
+        warn(text, BleachingWarning)
     return found
 
 

@@ -10,10 +10,6 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from .background import BackgroundValues, frame_backgrounds
 
-#: Pixels of a frame kept for a band, at most: this share of the frame. A background known to a
-#: tenth of a count and noise of five counts put half of this into the band.
-BAND_SHARE = 1 / 64
-
 
 def positive_sums(block: NDArray[Any], background: BackgroundValues) -> NDArray[np.float64]:
     """Sum the positive part of each frame above its background.
@@ -94,16 +90,16 @@ class BandSums:
     scales
         (frame,) float64: all pixels of the frame over its finite ones; NaN where there is none.
     n_within
-        (frame,) int64: pixels kept in `within`.
-    within
-        The pixels within the band of one frame after the other [counts].
+        (frame,) int64: different values within the band.
+    values, counts
+        The values within the band of one frame after the other [counts], and how often each occurs.
     resolved
-        (frame,) bool: False where the band held too many pixels, and none was kept.
+        (frame,) bool: False where too many values lie within the band, and none was kept.
 
     Notes
     -----
     For a background b in the band the sum is known exactly:
-    ``P(b) = P(hi) + n_above (hi - b) + sum(max(within - b, 0))``.
+    ``P(b) = P(hi) + n_above (hi - b) + sum(counts max(values - b, 0))``.
     """
 
     band: Band
@@ -111,7 +107,8 @@ class BandSums:
     n_above: NDArray[np.int64]
     scales: NDArray[np.float64]
     n_within: NDArray[np.int64]
-    within: NDArray[Any]
+    values: NDArray[Any]
+    counts: NDArray[np.int64]
     resolved: NDArray[np.bool_]
 
     @classmethod
@@ -131,7 +128,8 @@ class BandSums:
             np.concatenate([part.n_above for part in parts]),
             np.concatenate([part.scales for part in parts]),
             np.concatenate([part.n_within for part in parts]),
-            np.concatenate([part.within for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.counts for part in parts]),
             np.concatenate([part.resolved for part in parts]),
         )
 
@@ -147,17 +145,18 @@ class BandSums:
         -------
         numpy.ndarray or None
             (frame,) float64 as from `positive_sums`; None if the background lies outside the
-            band, or the band of some frame held too many pixels.
+            band, or the band of some frame held too many values.
         """
         if not self.band.lo <= background <= self.band.hi or not self.resolved.all():
             return None
-        frames = np.split(self.within, np.cumsum(self.n_within)[:-1])
-        sums_within = np.array([np.maximum(pixels - np.float64(background), 0.0).sum() for pixels in frames])
+        parts = self.counts * np.maximum(self.values - np.float64(background), 0.0)
+        frame_of = np.repeat(np.arange(len(self.n_within)), self.n_within)
+        sums_within = np.bincount(frame_of, weights=parts, minlength=len(self.n_within))
         sums: NDArray[np.float64] = self.sums_above + self.n_above * (self.band.hi - background) + sums_within
         return self.scales * sums
 
 
-def band_sums(block: NDArray[Any], band: Band) -> BandSums:
+def band_sums(block: NDArray[Any], band: Band, most_values: int) -> BandSums:
     """Reduce frames to what their positive sums need for any background within a band.
 
     Parameters
@@ -166,26 +165,27 @@ def band_sums(block: NDArray[Any], band: Band) -> BandSums:
         (frame, y, x), counts.
     band
         Where the background will turn out to lie.
+    most_values
+        Different values to keep for each frame, at most. Of integer counts even a wide band holds few.
 
     Returns
     -------
     BandSums
-        At most some `BAND_SHARE` of the size of the block.
+        Of bounded size, whatever the frames hold.
 
     Examples
     --------
-    >>> sums = band_sums(np.full((1, 8, 8), 7.0), Band(1.0, 2.0))
+    >>> sums = band_sums(np.full((1, 8, 8), 7.0), Band(1.0, 2.0), most_values=1)
     >>> sums.positive_sums(1.5)
     array([352.])
     """
     n_frames, *frame_shape = block.shape
-    most_within = int(np.prod(frame_shape) * BAND_SHARE)
     above = np.empty(frame_shape)
     is_above, is_within = np.empty((2, *frame_shape), dtype=np.bool_)
     sums_above, scales = np.empty(n_frames), np.empty(n_frames)
     n_above, n_within = np.zeros(n_frames, np.int64), np.zeros(n_frames, np.int64)
     resolved = np.ones(n_frames, np.bool_)
-    within = [np.empty(0, block.dtype)]
+    values, counts = [np.empty(0, block.dtype)], [np.empty(0, np.int64)]
     floor_hi, floor_lo = _floor(band.hi, block.dtype), _floor(band.lo, block.dtype)
     for index, frame in enumerate(block):
         np.subtract(frame, np.float64(band.hi), out=above)
@@ -196,12 +196,16 @@ def band_sums(block: NDArray[Any], band: Band) -> BandSums:
         sums_above[index] = above.sum()
         n_above[index] = np.count_nonzero(np.greater(frame, floor_hi, out=is_above))
         np.logical_xor(np.greater(frame, floor_lo, out=is_within), is_above, out=is_within)
-        n_within[index] = np.count_nonzero(is_within)
-        if n_within[index] > most_within:
-            n_within[index], resolved[index] = 0, False
-        elif n_within[index]:
-            within.append(frame[is_within])
-    return BandSums(band, sums_above, n_above, scales, n_within, np.concatenate(within), resolved)
+        kept, times_each = np.unique(frame[is_within], return_counts=True)
+        if len(kept) > most_values:
+            resolved[index] = False
+            continue
+        n_within[index] = len(kept)
+        values.append(kept)
+        counts.append(times_each)
+    return BandSums(
+        band, sums_above, n_above, scales, n_within, np.concatenate(values), np.concatenate(counts), resolved
+    )
 
 
 def _leave_out_non_finite(above: NDArray[np.float64]) -> float:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flimage_dask.correction.trace import BAND_SHARE, Band, BandSums, band_sums, positive_sums
+from flimage_dask.correction.trace import Band, BandSums, band_sums, positive_sums
 from flimage_dask.errors import ParameterError
 
 
@@ -59,7 +59,7 @@ def test_blocks_do_not_change_a_bit(split, seed):
 def test_one_pass_agrees_with_two(dtype, lo, width, share, seed):
     frames = noisy_frames(2, dtype=dtype, seed=seed)
     band = Band(lo, lo + width)
-    sums = band_sums(frames, band)
+    sums = band_sums(frames, band, 1000)
     background = min(lo + share * width, band.hi)
     found = sums.positive_sums(background)
     if sums.resolved.all():
@@ -74,7 +74,7 @@ def test_pixels_at_the_limits_of_the_band_count_right():
     frames[0, :2, :8] = np.float32(100.1)
     frames[0, 2, :8] = np.float32(100.3)
     for band in (Band(100.1, 100.3), Band(100.2, 100.3), Band(100.0, 100.1), Band(100.1, 100.1)):
-        sums = band_sums(frames, band)
+        sums = band_sums(frames, band, 1000)
         for background in (band.lo, band.hi):
             expected = positive_sums(frames, background)
             np.testing.assert_allclose(sums.positive_sums(background), expected, rtol=1e-12)
@@ -84,46 +84,48 @@ def test_one_pass_leaves_out_pixels_that_are_not_finite():
     frames = noisy_frames(3)
     frames[0, :2, :3] = [[np.nan, np.inf, -np.inf]] * 2
     frames[1] = np.nan
-    found = band_sums(frames, Band(99.99, 100.01)).positive_sums(100.0)
+    found = band_sums(frames, Band(99.99, 100.01), 1000).positive_sums(100.0)
     np.testing.assert_allclose(found, positive_sums(frames, 100.0), rtol=1e-12)
     assert np.isnan(found[1])
 
 
 def test_outside_the_band_the_frames_must_be_read_again():
-    sums = band_sums(noisy_frames(), Band(99.99, 100.01))
+    sums = band_sums(noisy_frames(), Band(99.99, 100.01), 1000)
     assert sums.positive_sums(99.98) is None
     assert sums.positive_sums(100.02) is None
     assert sums.positive_sums(np.nan) is None
 
 
-def test_a_band_that_holds_too_much_is_unresolved_and_keeps_nothing():
+def test_a_band_that_holds_too_many_values_is_unresolved_and_keeps_nothing():
     frames = noisy_frames(2)
-    frames[0] = 100
-    sums = band_sums(frames, Band(99.99, 100.01))
-    assert sums.resolved.tolist() == [False, True]
-    assert sums.n_within[0] == 0
+    frames[0] = 7.0
+    sums = band_sums(frames, Band(99.0, 101.0), most_values=10)
+    assert sums.resolved.tolist() == [True, False]
+    assert sums.n_within.tolist() == [0, 0]
+    assert sums.values.size == sums.counts.size == 0
     assert sums.positive_sums(100.0) is None
 
 
-def test_what_is_kept_is_bounded():
-    frames = noisy_frames(4, (128, 128))
-    for half_width in (0.01, 0.05, 0.1, 1.0):
-        sums = band_sums(frames, Band(100 - half_width, 100 + half_width))
-        assert sums.within.nbytes <= frames.nbytes * BAND_SHARE
+def test_any_number_of_equal_counts_within_the_band_is_one_value():
+    frames = np.random.default_rng(0).poisson(100, (3, 64, 64)).astype(np.float32)
+    sums = band_sums(frames, Band(98.5, 101.5), most_values=3)
+    assert sums.n_within.tolist() == [3, 3, 3]
+    for background in (98.5, 99.9, 101.0, 101.5):
+        np.testing.assert_allclose(sums.positive_sums(background), positive_sums(frames, background), rtol=1e-12)
 
 
 def test_blocks_of_frames_join():
     frames = noisy_frames(5)
     band = Band(99.995, 100.005)
-    joined = BandSums.concatenate([band_sums(part, band) for part in (frames[:2], frames[2:3], frames[3:])])
-    whole = band_sums(frames, band)
+    joined = BandSums.concatenate([band_sums(part, band, 1000) for part in (frames[:2], frames[2:3], frames[3:])])
+    whole = band_sums(frames, band, 1000)
     assert np.array_equal(joined.positive_sums(100.0), whole.positive_sums(100.0))
 
 
 def test_only_sums_of_one_band_join():
     frames = noisy_frames(1)
     with pytest.raises(ParameterError, match="same band"):
-        BandSums.concatenate([band_sums(frames, Band(1, 2)), band_sums(frames, Band(1, 3))])
+        BandSums.concatenate([band_sums(frames, Band(1, 2), 1000), band_sums(frames, Band(1, 3), 1000)])
     with pytest.raises(ParameterError, match="at least one"):
         BandSums.concatenate([])
 
