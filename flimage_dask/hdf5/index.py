@@ -1,7 +1,7 @@
 """Where the frames of a series lie: byte ranges, shapes and filters, found in one pass over the file."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,12 +10,15 @@ import numpy as np
 from h5py import h5d, h5g, h5o, h5p, h5t
 from numpy.typing import NDArray
 
-from ..errors import FileChangedError, FileError, SeriesError
+from ..errors import FileChangedError, SeriesError
 from .filters import FilterPipeline
 from .layout import BACKGROUNDS, RAW, frame_name, gap_error, where
 
 #: Offset of an image that lies in no single byte range: HDF5 must read it.
 NO_RANGE = -1
+
+# Drivers that keep a file as one run of bytes on a disk.
+_DRIVERS_OF_ONE_FILE = ("sec2", "windows")
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,12 @@ class ImageIndex:
     shape
         (y, x).
     dtype
-        The type, in native byte order, that holds every image exactly.
+        The common type of the images, in native byte order.
     offsets, sizes, skipped
         (n,) first byte, number of bytes and HDF5's filter mask of each image's only chunk;
         the offset is `NO_RANGE` where HDF5 itself must read the image.
     pipelines, pipeline_of
-        The distinct filter pipelines, and (n,) which of them each image has.
+        The filter pipelines that occur, and (n,) which of them each image has.
     """
 
     numbers: NDArray[np.int64]
@@ -140,29 +143,48 @@ def index_series(group: h5py.Group, numbers: NDArray[np.int64]) -> SeriesIndex:
     Raises
     ------
     SeriesError
-        If the series is empty, has a gap, or holds frames of unequal shape.
+        If the series is empty, has a gap, or holds frames or backgrounds of unequal shape, or
+        such that are no images.
     """
     if len(numbers) == 0:
         raise SeriesError(f"{where(group)} is a series without frames: add some with add_flimage(…).")
-    frames = _index_images(group, numbers, RAW)
+    frames = index_images(group, numbers, RAW)
     return SeriesIndex(frames, _index_backgrounds(group, frames))
 
 
-def _index_images(group: h5py.Group, numbers: NDArray[np.int64], name: str) -> ImageIndex:
-    layouts: list[_Layout] = []
+def index_images(
+    group: h5py.Group, numbers: NDArray[np.int64], name: str, shape: tuple[int, int] | None = None
+) -> ImageIndex:
+    """Find the dataset `name` of some frames; all must have one shape, which is `shape` if that is given.
+
+    Raises
+    ------
+    SeriesError
+        If one is missing, is no image or has another shape.
+    """
+    here = _file_of_ranges(group)
+    layouts: dict[_Layout, int] = {}
+    layout: _Layout | None = None
     layout_of = np.empty(len(numbers), np.int64)
     offsets, sizes, skipped = np.empty((3, len(numbers)), np.int64)
     for row, number in enumerate(numbers.tolist()):
         dataset = _open_image(group, number, name)
-        layout_of[row] = kind = _find_layout(layouts, dataset, group, number)
-        offsets[row], sizes[row], skipped[row] = layouts[kind].locate(dataset)
+        if layout is None or not layout.fits(dataset):
+            _check_image(dataset, shape, group, number, name)
+            layout = _Layout.of(dataset)
+            shape = layout.shape
+            kind = layouts.setdefault(layout, len(layouts))
+        layout_of[row] = kind
+        # A link may lead to another file, whose offsets mean nothing in this one.
+        is_here = h5o.get_info(dataset).fileno == here
+        offsets[row], sizes[row], skipped[row] = layout.locate(dataset) if is_here else (NO_RANGE, 0, 0)
     dtype = np.result_type(*(layout.dtype for layout in layouts)).newbyteorder("=")
     foreign = np.array([layout.dtype != dtype for layout in layouts])
     offsets[foreign[layout_of]] = NO_RANGE
     return ImageIndex(
         numbers=numbers,
         dataset=name,
-        shape=layouts[0].shape,
+        shape=next(iter(layouts)).shape,
         dtype=dtype,
         offsets=offsets,
         sizes=sizes,
@@ -172,40 +194,62 @@ def _index_images(group: h5py.Group, numbers: NDArray[np.int64], name: str) -> I
     )
 
 
+def _file_of_ranges(group: h5py.Group) -> int | None:
+    """Return HDF5's number of the file of a group, or None if offsets in it are no positions of bytes."""
+    file = group.file
+    # Not every release of HDF5 counts a user block in its offsets.
+    if file.driver not in (*_DRIVERS_OF_ONE_FILE, "core") or file.userblock_size:
+        return None
+    return int(h5o.get_info(group.id).fileno)
+
+
 def _index_backgrounds(group: h5py.Group, frames: ImageIndex) -> tuple[BackgroundIndex, ...]:
     """Index each kind of background (``data``, ``fit``), every shared image once."""
-    owners: dict[str, dict[tuple[int, int], int]] = {}  # kind -> address of an image -> its entry
-    owner_numbers: dict[str, list[int]] = {}
-    image_of: dict[str, NDArray[np.int64]] = {}
+    kinds: dict[str, _Sharing] = {}
     for row, number in enumerate(frames.numbers.tolist()):
         for kind, address in _background_addresses(group, number):
-            known = owners.setdefault(kind, {})
-            if address not in known:
-                known[address] = len(known)
-                owner_numbers.setdefault(kind, []).append(number)
-            image_of.setdefault(kind, np.full(len(frames), NO_BACKGROUND))[row] = known[address]
-    backgrounds = []
-    for kind, rows in image_of.items():
-        images = _index_images(group, np.array(owner_numbers[kind]), f"{BACKGROUNDS}/{kind}")
-        if images.shape != frames.shape:
-            raise SeriesError(
-                f"the background '{images.path(0)}' of {where(group)} has shape {images.shape}; "
-                f"the frames have {frames.shape}. Set another one with set_bg_data(…)."
-            )
-        backgrounds.append(BackgroundIndex(images, rows))
-    return tuple(backgrounds)
+            if kind not in kinds:
+                kinds[kind] = _Sharing(len(frames))
+            kinds[kind].add(row, number, address)
+    return tuple(
+        BackgroundIndex(
+            index_images(group, np.array(sharing.owners), f"{BACKGROUNDS}/{kind}", frames.shape), sharing.image_of
+        )
+        for kind, sharing in kinds.items()
+    )
+
+
+class _Sharing:
+    """Which frames share which image, told by the addresses of the images."""
+
+    def __init__(self, n_frames: int) -> None:
+        self.owners: list[int] = []  # number of the first frame of each distinct image
+        self.image_of = np.full(n_frames, NO_BACKGROUND)
+        self._images: dict[tuple[int, int], int] = {}
+
+    def add(self, row: int, number: int, address: tuple[int, int]) -> None:
+        if address not in self._images:
+            self._images[address] = len(self.owners)
+            self.owners.append(number)
+        self.image_of[row] = self._images[address]
 
 
 def _background_addresses(group: h5py.Group, number: int) -> list[tuple[str, tuple[int, int]]]:
-    try:
-        holder = h5g.open(group.id, f"{frame_name(number)}/{BACKGROUNDS}".encode())
-    except KeyError:  # files of early versions lack the group: no background
+    path = f"{frame_name(number)}/{BACKGROUNDS}".encode()
+    if not group.id.links.exists(path):  # files of early versions lack the group: no background
         return []
     addresses = []
-    for position in range(holder.get_num_objs()):
-        name = holder.get_objname_by_idx(position)
-        info = h5o.get_info(holder, name)
-        addresses.append((name.decode(), (info.fileno, info.addr)))
+    try:
+        holder = h5g.open(group.id, path)
+        for position in range(holder.get_num_objs()):
+            name = holder.get_objname_by_idx(position)
+            info = h5o.get_info(holder, name)
+            addresses.append((name.decode(), (info.fileno, info.addr)))
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise SeriesError(
+            f"the background of frame {number} of {where(group)} cannot be opened: {error.args[0]}. "
+            f"Set another one with set_bg_data(…)."
+        ) from error
     return addresses
 
 
@@ -217,7 +261,8 @@ def _open_image(group: h5py.Group, number: int, name: str) -> h5d.DatasetID:
         if frame_name(number) not in group:
             raise gap_error(group, number) from error
         raise SeriesError(
-            f"frame {number} of {where(group)} has no dataset '{name}'. Leave it out with a slice of the series."
+            f"frame {number} of {where(group)} has no dataset '{name}' that can be opened ({error.args[0]}). "
+            f"Leave it out with a slice of the series."
         ) from error
 
 
@@ -227,11 +272,11 @@ class _Layout:
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    stored: h5t.TypeID
-    properties: h5p.PropDCID
     filters: tuple[int, ...]
     contiguous: bool
     one_chunk: bool
+    stored: h5t.TypeID = field(compare=False)
+    properties: h5p.PropDCID = field(compare=False)
 
     @classmethod
     def of(cls, dataset: h5d.DatasetID) -> Self:
@@ -244,17 +289,18 @@ class _Layout:
         return cls(
             shape=dataset.shape,
             dtype=dataset.dtype,
-            stored=dataset.get_type(),
-            properties=properties,
             filters=filters,
             contiguous=plain and layout == h5d.CONTIGUOUS and properties.get_external_count() == 0,
             one_chunk=plain
             and chunked
             and properties.get_chunk() == dataset.shape
             and FilterPipeline.can_decode(filters),
+            stored=dataset.get_type(),
+            properties=properties,
         )
 
-    def matches(self, dataset: h5d.DatasetID) -> bool:
+    def fits(self, dataset: h5d.DatasetID) -> bool:
+        """Tell whether a dataset has this layout, faster than by asking for all of it."""
         return bool(
             dataset.shape == self.shape
             and dataset.get_type() == self.stored
@@ -274,35 +320,41 @@ class _Layout:
         return NO_RANGE, 0, 0
 
 
-def _find_layout(layouts: list[_Layout], dataset: h5d.DatasetID, group: h5py.Group, number: int) -> int:
-    """Return the position of an image's layout among those known, adding it if it is new."""
-    for position, layout in enumerate(layouts):
-        if layout.matches(dataset):
-            return position
-    layout = _Layout.of(dataset)
-    _check_image(layout, layouts[0].shape if layouts else None, group, number)
-    layouts.append(layout)
-    return len(layouts) - 1
-
-
-def _check_image(layout: _Layout, series_shape: tuple[int, int] | None, group: h5py.Group, number: int) -> None:
-    if len(layout.shape) != 2 or layout.dtype.kind not in "fiub":
+def _check_image(
+    dataset: h5d.DatasetID, shape: tuple[int, int] | None, group: h5py.Group, number: int, name: str
+) -> None:
+    frame = f"frame {number} of {where(group)}"
+    image = frame if name == RAW else f"the background '{name}' of {frame}"
+    if dataset.rank != 2 or dataset.dtype.kind not in "fiub":
         raise SeriesError(
-            f"frame {number} of {where(group)} has shape {layout.shape} and type {layout.dtype}; "
+            f"{image} has shape {dataset.shape} and type {dataset.dtype}; "
             f"a frame is a two-dimensional image of real numbers."
         )
-    if series_shape is not None and layout.shape != series_shape:
+    if shape is not None and dataset.shape != shape:
         raise SeriesError(
-            f"frame {number} of {where(group)} has shape {layout.shape}; the series has {series_shape}. "
+            f"{image} has shape {dataset.shape}; the series has {shape}. "
             f"Leave it out with a slice of the series, or work on it alone as fls[{number}]."
         )
 
 
 def stamp_of(group: h5py.Group) -> FileStamp | None:
-    """Take the stamp of the file of a group; None if it has no file of its own on disk."""
-    if group.file.driver not in ("sec2", "stdio", "windows"):
+    """Take the stamp of the file of a group; None if it has no single file of its own on disk.
+
+    Raises
+    ------
+    FileChangedError
+        If the open file is no longer the one of its name.
+    """
+    file = group.file
+    if file.driver not in _DRIVERS_OF_ONE_FILE:
         return None
+    path = Path(file.filename).resolve()
     try:
-        return FileStamp.of(Path(group.file.filename).resolve())
+        stamp = FileStamp.of(path)
+        # Elsewhere than under POSIX an open file cannot be replaced.
+        is_same = os.name != "posix" or os.fstat(file.id.get_vfd_handle()).st_ino == stamp.inode
     except OSError as error:
-        raise FileError(f"'{group.file.filename}' is gone from under its open series: {error.strerror}.") from error
+        raise FileChangedError(f"'{path}' is gone from under its open series: {error.strerror}.") from error
+    if not is_same:
+        raise FileChangedError(f"'{path}' was replaced while its series was open: open the series again and repeat.")
+    return stamp

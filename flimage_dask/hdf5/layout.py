@@ -100,9 +100,7 @@ def write_image(group: h5py.Group, key: str, data: NDArray[Any], dtype: DTypeLik
     if is_in_memory(group):
         return group.create_dataset(key, data=stored)
     encoding, _ = choose_encoding([stored])
-    dataset = create_chunked(
-        group, key, stored.shape, stored.dtype, shuffle=encoding.shuffle, level=encoding.level
-    )
+    dataset = create_chunked(group, key, stored.shape, stored.dtype, shuffle=encoding.shuffle, level=encoding.level)
     dataset.id.write_direct_chunk((0, 0), encoding.encode(stored))
     return dataset
 

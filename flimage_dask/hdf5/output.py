@@ -1,6 +1,7 @@
 """An output file that appears under its name only when it is whole."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from uuid import uuid4
 import h5py
 
 from ..errors import FileError, OutputExistsError, SeriesError
-from .layout import PROVENANCE, count_frames, frame_name, where
+from .layout import is_writable, where
 
 #: What a series can be written to: a path, or an open group.
 Output: TypeAlias = str | os.PathLike[str] | h5py.Group
@@ -35,25 +36,38 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
     path = Path(output)
     if source is not None and path.exists() and path.samefile(source):
         raise OutputExistsError(f"'{path}' is the input itself: write to another file.")
-    if path.is_dir():
-        raise FileError(f"'{path}' is a folder: give the name of a file in it.")
+    if path.exists() and not path.is_file():
+        raise FileError(f"'{path}' is a folder or a device: give the name of a file.")
     if path.exists() and not overwrite:
         raise OutputExistsError(f"'{path}' exists already: choose another name, or give overwrite=True.")
-    folder = path.absolute().parent
+    folder = path.resolve().parent
     if not folder.is_dir():
         raise FileError(f"the folder '{folder}' of the output '{path.name}' does not exist: make it first.")
     if not os.access(folder, os.W_OK):
         raise FileError(f"the folder '{folder}' of the output '{path.name}' cannot be written to.")
 
 
-def check_space(path: Path, n_bytes: int) -> None:
+def check_space(folder: Path, n_bytes: int) -> None:
     """Refuse an output that is larger than what its disk has left."""
-    free = shutil.disk_usage(path.absolute().parent).free
+    free = shutil.disk_usage(folder).free
     if n_bytes > free:
         raise FileError(
-            f"the output needs about {n_bytes / 1e9:.1f} GB, but the disk of '{path.parent}' has "
+            f"the output needs about {n_bytes / 1e9:.1f} GB, but the disk of '{folder}' has "
             f"{free / 1e9:.1f} GB left: make room, or write to another disk."
         )
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Turn HDF5's errors on writing, which tell addresses in memory, into one that tells the reason."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = re.search(r"error message = '(.+?)'", str(error))
+        raise FileError(
+            f"the output in '{folder}' cannot be written: {reason[1] if reason else error}. "
+            f"Nothing is left of it: make room, or write to another disk."
+        ) from error
 
 
 @contextmanager
@@ -68,7 +82,8 @@ def open_output(output: Output, *, overwrite: bool) -> Iterator[h5py.Group]:
         with _open_group(output):
             yield output
         return
-    target = Path(output)
+    # A link is followed, so that the file it leads to is replaced, on its own disk.
+    target = Path(output).resolve()
     partial = target.with_name(f".{target.name}.{uuid4().hex[:8]}.partial")
     try:
         with _open_partial(partial) as file:
@@ -82,44 +97,46 @@ def open_output(output: Output, *, overwrite: bool) -> Iterator[h5py.Group]:
 
 @contextmanager
 def _open_partial(partial: Path) -> Iterator[h5py.File]:
-    try:
+    with writing_in(partial.parent):
         file = h5py.File(partial, "w-")
-    except OSError as error:
-        raise FileError(f"the output cannot be created beside '{partial}': {error}.") from error
     try:
         yield file
-        file.close()
     except BaseException:
         # A full disk fails again on closing; the first error is the one to report.
-        with suppress(Exception):
+        with suppress(OSError, RuntimeError):
             file.close()
         raise
+    with writing_in(partial.parent):
+        file.close()
 
 
 @contextmanager
 def _open_group(group: h5py.Group) -> Iterator[None]:
+    attributes = set(group.attrs)
     try:
         yield
-        group.file.flush()
+        with writing_in(Path(group.file.filename).parent):
+            group.file.flush()
     except BaseException:
-        for number in range(count_frames(group)):
-            if frame_name(number) in group:
-                del group[frame_name(number)]
-        group.attrs.pop(PROVENANCE, None)
+        if group:
+            for name in list(group):
+                del group[name]
+            for name in set(group.attrs) - attributes:
+                del group.attrs[name]
         raise
 
 
 def _check_group(group: h5py.Group) -> None:
     if not group:
         raise SeriesError("the output group is closed: open its file for writing.")
-    if group.file.mode == "r":
+    if not is_writable(group):
         raise FileError(f"the output {where(group)} is open read-only: open it with mode 'a'.")
     if len(group) > 0:
         raise OutputExistsError(f"the output group {where(group)} is not empty: give an empty group.")
 
 
 def _bring_to_disk(path: Path) -> None:
-    with open(path, "rb+") as file:
+    with writing_in(path.parent), open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 

@@ -3,20 +3,20 @@
 A reader fills rows of a block. It holds no lock while it inflates, so blocks are read in parallel.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import h5py
 import numpy as np
 from h5py import h5d
+from h5py._objects import phil
 from numpy.typing import NDArray
 
-from ..errors import FileError, FrameDataError
+from ..errors import FileChangedError, FileError, FrameDataError
 from ..process_local import ProcessLocal
+from .files import GroupHolder
 from .filters import Bytes, DamagedChunkError
-from .index import NO_RANGE, FileStamp, ImageIndex, stamp_of
+from .index import NO_RANGE, FileStamp, ImageIndex, index_images, stamp_of
 from .layout import is_writable
 
 #: Which part of each image to keep: slices along y and x.
@@ -45,8 +45,10 @@ def open_reader(group: h5py.Group) -> ImageReader:
     writing, in memory or behind an unusual driver is read through its open handle, which
     alone knows what has not reached the disk.
     """
+    if is_writable(group):
+        group.file.flush()
     stamp = stamp_of(group)
-    if stamp is None or is_writable(group) or group.file.userblock_size:
+    if stamp is None or is_writable(group):
         return OpenFileReader(group, stamp)
     return ByteRangeReader(stamp, group.name)
 
@@ -76,14 +78,14 @@ class ByteRangeReader:
                 self.stamp.check(file.fileno())
                 for run in _runs(index, positions, rows):
                     self._read_run(file, index, positions, run, out, region)
-            if not ranged.all():
-                with h5py.File(self.stamp.path, "r") as file:
-                    for row in np.flatnonzero(~ranged):
-                        out[row] = _read_with_hdf5(file[self.root], index, positions[row])[region]
         except FileError:
             raise
         except OSError as error:
             raise FileError(f"'{self.stamp.path}' cannot be read: {error}.") from error
+        if not ranged.all():
+            with GroupHolder(self.stamp.path, "r") as opened:
+                for row in np.flatnonzero(~ranged):
+                    out[row] = _read_with_hdf5(opened.h5[self.root], index, positions[row])[region]
 
     def _read_run(
         self,
@@ -96,15 +98,38 @@ class ByteRangeReader:
     ) -> None:
         """Read neighbouring images with one request, and decode each into its row."""
         chosen = positions[rows]
-        start = int(index.offsets[chosen[0]])
-        stop = int((index.offsets[chosen] + index.sizes[chosen]).max())
-        file.seek(start)
-        stored = memoryview(_read_fully(file, stop - start))
-        for row, position in zip(rows, chosen, strict=True):
-            first = int(index.offsets[position]) - start
-            chunk = stored[first : first + int(index.sizes[position])]
-            name = str(self.stamp.path)
-            out[row] = _decode(chunk, index, position, int(index.skipped[position]), name)[region]
+        starts = index.offsets[chosen]
+        ends = starts + index.sizes[chosen]
+        origin = int(starts[0])
+        file.seek(origin)
+        stored = memoryview(_read_fully(file, int(ends.max()) - origin))
+        for row, position, start, end in zip(
+            rows.tolist(), chosen.tolist(), (starts - origin).tolist(), (ends - origin).tolist(), strict=True
+        ):
+            chunk = stored[start:end]
+            out[row] = _decode(chunk, index, position, int(index.skipped[position]), str(self.stamp.path))[region]
+
+
+@dataclass(frozen=True)
+class ReopeningReader:
+    """Read a file that was open for writing when its images were indexed, and has been closed since.
+
+    Closing it may have moved its images and renewed its time, so every read finds them anew.
+    """
+
+    stamp: FileStamp
+    root: str
+
+    def read(self, index: ImageIndex, positions: NDArray[np.int64], out: NDArray[Any], region: Region = WHOLE) -> None:
+        """Read images into the rows of `out`."""
+        with GroupHolder(self.stamp.path, "r") as opened:
+            stamp = stamp_of(opened.h5)
+            if stamp is None or stamp.inode != self.stamp.inode:
+                raise FileChangedError(
+                    f"'{self.stamp.path}' was replaced after its frames were indexed: open the series again and repeat."
+                )
+            found = index_images(opened.h5[self.root], index.numbers[positions], index.dataset, index.shape)
+            ByteRangeReader(stamp, self.root).read(found, np.arange(len(found)), out, region)
 
 
 class OpenFileReader(ProcessLocal):
@@ -121,7 +146,7 @@ class OpenFileReader(ProcessLocal):
         self._stamp = stamp
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _find_reader, (self.local_name, self._stamp, self._root)
+        return _find_reader, (self.local_name, self._reader_elsewhere())
 
     @classmethod
     def elsewhere(cls) -> Exception:
@@ -133,57 +158,72 @@ class OpenFileReader(ProcessLocal):
 
     def read(self, index: ImageIndex, positions: NDArray[np.int64], out: NDArray[Any], region: Region = WHOLE) -> None:
         """Read images into the rows of `out`."""
-        with self._open() as group:
-            for row, position in enumerate(positions):
-                out[row] = self._read_image(group, index, position)[region]
-
-    @contextmanager
-    def _open(self) -> Iterator[h5py.Group]:
-        """Give the open group, or open the file once more if its series was closed."""
         if self._group:
-            yield self._group
-        elif self._stamp is None:
+            self._read_open(index, positions, out, region)
+            return
+        if self._stamp is None:
             raise FileError(
                 "the in-memory series behind this array was closed: keep it open while its arrays are "
                 "computed, or give it a file (h5file=…)."
             )
-        else:
-            with h5py.File(self._stamp.path, "r") as file:
-                yield file[self._root]
+        ReopeningReader(self._stamp, self._root).read(index, positions, out, region)
 
-    def _read_image(self, group: h5py.Group, index: ImageIndex, position: int) -> NDArray[Any]:
-        """Let HDF5 find and copy the stored chunk, and decode it outside HDF5's lock."""
-        if index.offsets[position] == NO_RANGE or not index.pipelines[index.pipeline_of[position]].codes:
-            return _read_with_hdf5(group, index, position)
+    def _reader_elsewhere(self) -> ImageReader | None:
+        """Return what reads the same images in another process, where only the disk can be seen."""
+        if self._stamp is None:
+            return None
+        if not self._group:
+            return ReopeningReader(self._stamp, self._root)
+        self._group.file.flush()
+        return ByteRangeReader(self._stamp, self._root)
+
+    def _read_open(self, index: ImageIndex, positions: NDArray[np.int64], out: NDArray[Any], region: Region) -> None:
+        """Let HDF5 find and copy the stored chunks, and decode them outside its lock."""
+        filename = self._group.file.filename
+        chunks: dict[int, tuple[int, bytes]] = {}
+        # Threads that took h5py's lock in turns, call by call, would spend their time on waiting for it.
+        with phil:
+            for row, position in enumerate(positions.tolist()):
+                if index.offsets[position] == NO_RANGE or not index.pipelines[index.pipeline_of[position]].codes:
+                    out[row] = _read_with_hdf5(self._group, index, position)[region]
+                else:
+                    chunks[row] = self._read_chunk(index, position, filename)
+        for row, (skipped, stored) in chunks.items():
+            out[row] = _decode(stored, index, int(positions[row]), skipped, filename)[region]
+
+    def _read_chunk(self, index: ImageIndex, position: int, filename: str) -> tuple[int, bytes]:
         try:
-            dataset = h5d.open(group.id, index.path(position).encode())
-            skipped, stored = dataset.read_direct_chunk((0, 0))
+            dataset = h5d.open(self._group.id, index.path(position).encode())
+            is_same = (dataset.shape, dataset.dtype) == (index.shape, index.dtype)
+            chunk: tuple[int, bytes] = dataset.read_direct_chunk((0, 0))
         except (KeyError, OSError, ValueError) as error:
-            raise _damaged(index, position, group.file.filename, str(error)) from error
-        return _decode(stored, index, position, skipped, group.file.filename)
+            raise _unreadable(index, position, filename, error) from error
+        if not is_same:
+            raise FileChangedError(
+                f"'{index.path(position)}' of '{filename}' changed after it was indexed: make the lazy array anew."
+            )
+        return chunk
 
 
-def _find_reader(name: str, stamp: FileStamp | None, root: str) -> ImageReader:
+def _find_reader(name: str, otherwise: ImageReader | None) -> ImageReader:
     """Unpickle a reader: the open file where it lives, its path elsewhere."""
     try:
         return OpenFileReader.find(name)
     except FileError:
-        if stamp is None:
+        if otherwise is None:
             raise
-        return ByteRangeReader(FileStamp.of(stamp.path), root)
+        return otherwise
 
 
-def _runs(index: ImageIndex, positions: NDArray[np.int64], rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _runs(index: ImageIndex, positions: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Split rows, sorted by offset, into runs that one request each can read."""
-    first, n_bytes = 0, 0
-    for k in range(1, len(rows) + 1):
-        here = positions[rows[k - 1]]
-        end = index.offsets[here] + index.sizes[here]
-        n_bytes += int(index.sizes[here])
-        gap = index.offsets[positions[rows[k]]] - end if k < len(rows) else _WIDEST_GAP + 1
-        if gap > _WIDEST_GAP or gap < 0 or n_bytes > _LONGEST_RUN:
-            yield rows[first:k]
-            first, n_bytes = k, 0
+    starts = index.offsets[positions[rows]]
+    gaps = starts[1:] - (starts + index.sizes[positions[rows]])[:-1]
+    apart = np.append(True, (gaps < 0) | (gaps > _WIDEST_GAP))[: len(rows)]
+    # Within what lies together, a new run begins in each further piece of the longest length.
+    piece = (starts - np.maximum.accumulate(np.where(apart, starts, 0))) // _LONGEST_RUN
+    apart[1:] |= np.diff(piece) != 0
+    return np.split(rows, np.flatnonzero(apart)[1:]) if len(rows) else []
 
 
 def _read_fully(file: BinaryIO, n_bytes: int) -> Bytes:
@@ -200,7 +240,7 @@ def _decode(stored: Bytes, index: ImageIndex, position: int, skipped: int, filen
     try:
         data = pipeline.decode(stored, index.image_bytes, skipped)
     except DamagedChunkError as error:
-        raise _damaged(index, position, filename, str(error)) from error
+        raise _damaged(index, position, filename, error) from error
     return np.frombuffer(data, index.dtype).reshape(index.shape)
 
 
@@ -208,15 +248,26 @@ def _read_with_hdf5(group: h5py.Group, index: ImageIndex, position: int) -> NDAr
     image = np.empty(index.shape, index.dtype)
     try:
         group[index.path(position)].read_direct(image)
-    except (KeyError, OSError) as error:
-        raise _damaged(index, position, group.file.filename, str(error)) from error
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        raise _unreadable(index, position, group.file.filename, error) from error
     return image
 
 
-def _damaged(index: ImageIndex, position: int, filename: str, reason: str) -> FrameDataError:
-    number, offset = int(index.numbers[position]), int(index.offsets[position])
-    place = "" if offset == NO_RANGE else f", at byte {offset}"
+def _unreadable(index: ImageIndex, position: int, filename: str, error: Exception) -> FrameDataError:
     return FrameDataError(
-        f"frame {number} of '{filename}' ('{index.path(position)}'{place}) is damaged: {reason}. "
+        f"{_place(index, position, filename)} cannot be read: {error.args[0]}. Restore the file from a copy, install "
+        f"the filter that it needs (hdf5plugin), or leave the frame out with slices of the series."
+    )
+
+
+def _damaged(index: ImageIndex, position: int, filename: str, error: Exception) -> FrameDataError:
+    return FrameDataError(
+        f"{_place(index, position, filename)} is damaged: {error}. "
         f"Restore the file from a copy, or leave the frame out with slices of the series."
     )
+
+
+def _place(index: ImageIndex, position: int, filename: str) -> str:
+    offset = int(index.offsets[position])
+    at_byte = "" if offset == NO_RANGE else f", at byte {offset}"
+    return f"frame {int(index.numbers[position])} of '{filename}' ('{index.path(position)}'{at_byte})"

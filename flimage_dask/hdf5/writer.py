@@ -27,12 +27,14 @@ from .layout import (
     is_in_memory,
     write_attributes,
 )
-from .output import check_space
+from .output import check_space, writing_in
 
 # Blocks that finish early wait, encoded, until those before them are stored, so that the same
 # series gives the same file. Should one block be late by more than this, order gives way to memory.
-_MOST_WAITING_BYTES = 256 << 20
+_MOST_WAITING_BYTES = 64 << 20
 
+# What HDF5 adds to the pixels of a frame for its groups and attributes, as measured.
+_OBJECT_BYTES = 6000
 
 #: Pixels as they are stored: an encoded chunk, or for a file in memory the frame itself.
 Stored: TypeAlias = bytes | NDArray[Any]
@@ -76,6 +78,7 @@ class SeriesWriter(ProcessLocal):
         super().__init__()
         self.n_stored = 0
         self._group = group
+        self._folder = Path(group.file.filename).absolute().parent
         self._frame_shape = frame_shape
         self._dtype = dtype
         self._n_frames = n_frames
@@ -112,7 +115,10 @@ class SeriesWriter(ProcessLocal):
         """Encode and store the frames of one block."""
         first = where[0].start
         self._check(first, block)
+        if len(block) == 0:  # dask may cut blocks without frames
+            return
         with self._lock:
+            self._check_open()
             if first in self._seen:  # a task that was run again
                 return
             self._seen.add(first)
@@ -138,13 +144,12 @@ class SeriesWriter(ProcessLocal):
         if not is_in_memory(self._group):
             sample = [np.ascontiguousarray(block[k], self._dtype) for k in {0, len(block) // 2, len(block) - 1}]
             encoding, share = choose_encoding(sample)
-            check_space(Path(self._group.file.filename), int(share * sample[0].nbytes * self._n_frames))
+            check_space(self._folder, int(share * sample[0].nbytes + _OBJECT_BYTES) * self._n_frames)
         return _Template(self._frame_shape, self._dtype, self._constant, encoding)
 
     def _take(self, template: "_Template", first: int, frames: list[Stored]) -> None:
         with self._lock:
-            if self._closed:
-                raise FileError("the output was closed before all its frames were written.")
+            self._check_open()
             self._waiting[first] = frames
             self._waiting_bytes += _n_bytes(frames)
             n_before = self.n_stored
@@ -160,6 +165,10 @@ class SeriesWriter(ProcessLocal):
                 f"{self._frame_shape}. Does a function given to map_blocks change the shape without saying so?"
             )
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise FileError("the output was closed before all its frames were written.")
+
     def _store_waiting(self, template: "_Template") -> None:
         """Store the blocks whose turn it is, or was."""
         while self._waiting:
@@ -168,8 +177,9 @@ class SeriesWriter(ProcessLocal):
                 return
             frames = self._waiting.pop(first)
             self._waiting_bytes -= _n_bytes(frames)
-            for number, frame in enumerate(frames, first):
-                self._store(template, number, frame)
+            with writing_in(self._folder):
+                for number, frame in enumerate(frames, first):
+                    self._store(template, number, frame)
             self.n_stored += len(frames)
             self._next = max(self._next, first + len(frames))
 

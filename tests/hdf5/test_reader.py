@@ -1,0 +1,615 @@
+"""Images out of a file: whatever HDF5 can store is read as h5py reads it, or refused."""
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import textwrap
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import h5py
+import numpy as np
+import pytest
+from h5py import h5d, h5p, h5s, h5t, h5z
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flimage_dask.errors import FileChangedError, FileError, FrameDataError
+from flimage_dask.hdf5.index import NO_RANGE, FileStamp, index_series
+from flimage_dask.hdf5.layout import RAW
+from flimage_dask.hdf5.reader import ByteRangeReader, OpenFileReader, open_reader
+
+# --- Ways to store one image as the dataset ``fluorescence/raw`` of a frame.
+
+
+def low_level(frame, image, set_up):
+    """Create and fill a dataset with properties that h5py's `create_dataset` does not offer."""
+    properties = h5p.create(h5p.DATASET_CREATE)
+    set_up(properties)
+    links = h5p.create(h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    dataset = h5d.create(
+        frame.id, RAW.encode(), h5t.py_create(image.dtype, True), h5s.create_simple(image.shape), properties, links
+    )
+    h5py.Dataset(dataset)[...] = image
+
+
+def chunked(**filters):
+    """Store an image in one chunk."""
+
+    def store(frame, image):
+        frame.create_dataset(RAW, data=image, chunks=image.shape, **filters)
+
+    return store
+
+
+def contiguous(frame, image):
+    frame[RAW] = image
+
+
+def compact(frame, image):
+    low_level(frame, image, lambda properties: properties.set_layout(h5d.COMPACT))
+
+
+def allocated_early(frame, image):
+    low_level(frame, image, lambda properties: properties.set_alloc_time(h5d.ALLOC_TIME_EARLY))
+
+
+def several_chunks(frame, image):
+    y, x = image.shape
+    frame.create_dataset(RAW, data=image, chunks=(max(1, y // 2), x), compression="gzip")
+
+
+def larger_chunk(frame, image):
+    y, x = image.shape
+    frame.create_dataset(RAW, data=image, chunks=(y + 1, x), maxshape=(None, None), compression="gzip", fletcher32=True)
+
+
+def can_grow(frame, image):
+    frame.create_dataset(RAW, data=image, chunks=image.shape, maxshape=(None, None), compression="gzip")
+
+
+def scaleoffset(frame, image):
+    options = {"scaleoffset": 0} if image.dtype.kind in "iu" else {"compression": "lzf"}
+    frame.create_dataset(RAW, data=image, chunks=image.shape, **options)
+
+
+def nbit(frame, image):
+    def set_up(properties):
+        properties.set_chunk(image.shape)
+        properties.set_filter(h5z.FILTER_NBIT)
+
+    low_level(frame, image, set_up)
+
+
+def never_written(frame, image):
+    frame.create_dataset(RAW, shape=image.shape, dtype=image.dtype)
+
+
+def missing_chunk(frame, image):
+    frame.create_dataset(RAW, shape=image.shape, dtype=image.dtype, chunks=image.shape, compression="gzip")
+
+
+def missing_chunk_with_a_fill_value(frame, image):
+    frame.create_dataset(RAW, shape=image.shape, dtype=image.dtype, chunks=image.shape, fillvalue=1)
+
+
+def skipped_filters(frame, image):
+    shape, dtype = image.shape, image.dtype
+    dataset = frame.create_dataset(RAW, shape=shape, dtype=dtype, chunks=shape, shuffle=True, compression="gzip")
+    dataset.id.write_direct_chunk((0, 0), image.tobytes(), filter_mask=3)
+
+
+def file_beside(frame):
+    """Return the path of a file beside that of a frame."""
+    name = f"{Path(frame.file.filename).stem}-{frame.name.strip('/')}"
+    folder = Path(frame.file.filename).parent if frame.file.driver == "sec2" else Path(tempfile.mkdtemp())
+    return folder / name
+
+
+def external_storage(frame, image):
+    frame.create_dataset(RAW, data=image, external=[(str(file_beside(frame)), 0, image.nbytes)])
+
+
+def other_file(frame, image):
+    """Store an image contiguously in a file of its own."""
+    path = file_beside(frame).with_suffix(".h5")
+    with h5py.File(path, "w") as file:
+        file["image"] = image
+    return path
+
+
+def external_link(frame, image):
+    frame[RAW] = h5py.ExternalLink(str(other_file(frame, image)), "/image")
+
+
+def virtual(frame, image):
+    layout = h5py.VirtualLayout(image.shape, image.dtype)
+    layout[...] = h5py.VirtualSource(str(other_file(frame, image)), "image", image.shape)
+    frame.create_virtual_dataset(RAW, layout)
+
+
+def soft_link(frame, image):
+    frame.create_dataset("elsewhere", data=image, chunks=image.shape, compression="gzip")
+    frame[RAW] = h5py.SoftLink(f"{frame.name}/elsewhere")
+
+
+def hard_link(frame, image):
+    frame[RAW] = frame.file.create_dataset(f"other{frame.name}", data=image)
+
+
+LAYOUTS = {
+    store.__name__: store
+    for store in (
+        contiguous,
+        compact,
+        allocated_early,
+        several_chunks,
+        larger_chunk,
+        can_grow,
+        scaleoffset,
+        nbit,
+        never_written,
+        missing_chunk,
+        missing_chunk_with_a_fill_value,
+        skipped_filters,
+        external_storage,
+        external_link,
+        virtual,
+        soft_link,
+        hard_link,
+    )
+} | {
+    "one chunk": chunked(),
+    "gzip": chunked(compression="gzip"),
+    "shuffle": chunked(shuffle=True),
+    "fletcher32": chunked(fletcher32=True),
+    "of flimage": chunked(compression="gzip", compression_opts=9, fletcher32=True),
+    "all three": chunked(shuffle=True, compression="gzip", fletcher32=True),
+    "lzf": chunked(compression="lzf"),
+}
+
+DTYPES = ["uint8", "int16", ">i2", "uint32", "int64", "float16", "float32", ">f4", "float64", "bool"]
+
+# --- Comparison with h5py.
+
+
+def expected_images(group, dtype):
+    """Read all frames with h5py."""
+    return np.stack([group[f"fli_{k}/{RAW}"][...].astype(dtype) for k in range(count(group))])
+
+
+def count(group):
+    return sum(name.startswith("fli_") for name in group)
+
+
+def index_all(group):
+    return index_series(group, np.arange(count(group)))
+
+
+def read(reader, index, positions=None, region=(slice(None), slice(None))):
+    """Read some frames (all by default) into a new array."""
+    positions = np.arange(len(index.frames)) if positions is None else np.asarray(positions, np.int64)
+    y, x = (len(range(size)[part]) for size, part in zip(index.frames.shape, region, strict=True))
+    out = np.empty((len(positions), y, x), index.frames.dtype)
+    reader.read(index.frames, positions, out, region)
+    return out
+
+
+def assert_reads_as_h5py(group, positions=None, region=(slice(None), slice(None))):
+    index = index_all(group)
+    images = expected_images(group, index.frames.dtype)
+    chosen = images if positions is None else images[positions]
+    assert read(open_reader(group), index, positions, region).tobytes() == chosen[(slice(None), *region)].tobytes()
+
+
+def write_series(group, stores, image):
+    for k, store in enumerate(stores):
+        store(group.create_group(f"fli_{k}"), (image + k).astype(image.dtype))
+
+
+def series_file(path, n_frames=3, store="of flimage", shape=(6, 8), dtype="float32"):
+    """Write a series of random frames."""
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        for k in range(n_frames):
+            LAYOUTS[store](file.create_group(f"fli_{k}"), rng.uniform(0, 100, shape).astype(dtype))
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_is_read_as_h5py_reads_it(tmp_path, layout, dtype):
+    image = np.random.default_rng(0).uniform(0, 100, (16, 16)).astype(dtype)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        write_series(file, [LAYOUTS[layout]] * 3, image)
+        assert_reads_as_h5py(file)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert_reads_as_h5py(file)
+
+
+FASTEST = ["contiguous", "one chunk", "gzip", "shuffle", "fletcher32", "of flimage", "all three", "skipped_filters"]
+
+
+@pytest.mark.parametrize("layout", [*FASTEST, "soft_link", "hard_link", "allocated_early", "can_grow"])
+def test_one_range_of_bytes_is_read_without_hdf5(tmp_path, layout):
+    with h5py.File(series_file(tmp_path / "a.h5", store=layout)) as file:
+        assert (index_all(file).frames.offsets != NO_RANGE).all()
+
+
+@pytest.mark.parametrize("name", ["Zstd", "Blosc2", "LZ4", "Bitshuffle"])
+def test_the_filters_of_hdf5plugin_are_read_as_h5py_reads_them(tmp_path, name):
+    hdf5plugin = pytest.importorskip("hdf5plugin", reason="the filters of hdf5plugin are not installed")
+    store = chunked(compression=getattr(hdf5plugin, name)())
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        write_series(file, [store, LAYOUTS["gzip"]], np.arange(256.0).reshape(16, 16))
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert_reads_as_h5py(file)
+
+
+@pytest.mark.skipif(not h5z.filter_avail(h5z.FILTER_SZIP), reason="this HDF5 is built without szip")
+def test_szip_is_read_as_h5py_reads_it(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        write_series(file, [chunked(compression="szip")], np.arange(256.0).reshape(16, 16))
+        assert_reads_as_h5py(file)
+
+
+slices = st.builds(
+    slice, st.none() | st.integers(-7, 7), st.none() | st.integers(-7, 7), st.sampled_from([None, 1, 3, -2])
+)
+
+
+@settings(max_examples=80)
+@given(data=st.data())
+def test_any_mixture_of_layouts_is_read_as_h5py_reads_it(data):
+    stores = data.draw(st.lists(st.sampled_from(sorted(LAYOUTS)), min_size=1, max_size=5))
+    dtypes = data.draw(st.lists(st.sampled_from(DTYPES), min_size=1, max_size=2))
+    shape = data.draw(st.tuples(st.integers(1, 7), st.integers(1, 7)))
+    positions = data.draw(st.none() | st.lists(st.integers(0, len(stores) - 1), max_size=7))
+    region = data.draw(st.tuples(slices, slices))
+    seed = data.draw(st.integers(0, 9))
+    options = data.draw(st.sampled_from([{}, {"userblock_size": 1024}, {"libver": "latest"}]))
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.h5"
+        with h5py.File(path, "w", **options) as file:
+            for k, name in enumerate(stores):
+                image = rng.uniform(0, 100, shape).astype(dtypes[k % len(dtypes)])
+                LAYOUTS[name](file.create_group(f"fli_{k}"), image)
+            assert_reads_as_h5py(file, positions, region)
+        with h5py.File(path) as file:
+            assert_reads_as_h5py(file, positions, region)
+
+
+@pytest.mark.parametrize("n_before", [512, 4096])
+def test_a_file_that_begins_behind_other_bytes_is_read_as_h5py_reads_it(tmp_path, n_before):
+    plain = series_file(tmp_path / "a.h5", store="contiguous")
+    (tmp_path / "b.h5").write_bytes(bytes(n_before) + plain.read_bytes())
+
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert_reads_as_h5py(file)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "of flimage"])
+def test_a_series_below_a_group_is_read(tmp_path, layout):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        write_series(file.create_group("day/one"), [LAYOUTS[layout]] * 2, np.ones((3, 4)))
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert_reads_as_h5py(file["day/one"])
+
+
+def test_a_group_behind_an_external_link_is_not_read_from_the_bytes_of_this_file(tmp_path):
+    series_file(tmp_path / "other.h5", store="contiguous")
+    with h5py.File(series_file(tmp_path / "a.h5", store="contiguous"), "a") as file:
+        del file["fli_1"]
+        file["fli_1"] = h5py.ExternalLink("other.h5", "fli_2")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert index_all(file).frames.offsets[1] == NO_RANGE
+        assert_reads_as_h5py(file)
+
+
+def test_many_small_frames_far_apart_are_read_in_little_memory(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for k in range(300):
+            LAYOUTS["gzip"](file.create_group(f"fli_{k}"), np.full((3, 3), k))
+            file[f"between_{k}"] = np.zeros(40_000, np.uint8)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert_reads_as_h5py(file)
+        reader, index = open_reader(file), index_all(file)
+        tracemalloc.start()
+        read(reader, index)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+    assert peak < 6 << 20
+
+
+@pytest.mark.parametrize("driver", ["stdio", "family", "split", "core"])
+def test_a_file_behind_another_driver_is_read_through_its_handle(tmp_path, driver):
+    path = tmp_path / ("a%d.h5" if driver == "family" else "a.h5")
+    with h5py.File(path, "w", driver=driver) as file:
+        write_series(file, [LAYOUTS["contiguous"], LAYOUTS["of flimage"]], np.ones((3, 4)))
+    with h5py.File(path, "r", driver=driver) as file:
+        assert isinstance(open_reader(file), OpenFileReader)
+        assert_reads_as_h5py(file)
+
+
+# --- Files that are being written.
+
+
+@pytest.mark.parametrize(
+    "layout", ["contiguous", "compact", "one chunk", "of flimage", "several_chunks", "never_written"]
+)
+def test_what_was_written_but_not_flushed_is_read(tmp_path, layout):
+    with h5py.File(series_file(tmp_path / "a.h5", store=layout), "r+") as file:
+        index = index_all(file)
+        reader = open_reader(file)
+        file[f"fli_1/{RAW}"][...] = 7
+        images = read(reader, index)
+        np.testing.assert_array_equal(images[1], 7)
+        np.testing.assert_array_equal(images, expected_images(file, np.float32))
+
+
+def test_an_image_of_another_shape_since_it_was_indexed_is_refused(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5"), "r+") as file:
+        index, reader = index_all(file), open_reader(file)
+        del file[f"fli_1/{RAW}"]
+        LAYOUTS["of flimage"](file["fli_1"], np.ones((8, 6), np.float32))
+        with pytest.raises(FileChangedError, match="fli_1/fluorescence/raw"):
+            read(reader, index)
+
+
+def test_a_series_that_was_closed_after_writing_is_read_from_its_file(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5"), "r+") as file:
+        reader, index = open_reader(file), index_all(file)
+        expected = expected_images(file, np.float32)
+        LAYOUTS["of flimage"](file.create_group("fli_3"), np.ones((6, 8)))
+
+    np.testing.assert_array_equal(read(reader, index), expected)
+
+
+def test_a_mixed_series_that_was_closed_after_writing_is_read_in_its_common_type(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        write_series(file, [LAYOUTS["gzip"]], np.ones((3, 4), np.uint8))
+        LAYOUTS["gzip"](file.create_group("fli_1"), np.full((3, 4), 0.5))
+        reader, index = open_reader(file), index_all(file)
+
+    np.testing.assert_array_equal(read(reader, index, [0]), np.ones((1, 3, 4)))
+
+
+def test_a_file_that_replaced_a_closed_one_is_refused(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5"), "r+") as file:
+        reader, index = open_reader(file), index_all(file)
+    series_file(tmp_path / "b.h5").replace(tmp_path / "a.h5")
+
+    with pytest.raises(FileChangedError, match="replaced"):
+        read(reader, index)
+
+
+def test_a_closed_series_in_memory_says_so():
+    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+        write_series(file, [contiguous], np.ones((3, 4)))
+        reader, index = open_reader(file), index_all(file)
+
+    with pytest.raises(FileError, match="in-memory series behind this array was closed"):
+        read(reader, index)
+
+
+# --- Readers in graphs that are pickled.
+
+
+def test_a_reader_of_a_file_travels_to_another_process(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5")) as file:
+        task = tmp_path / "task"
+        task.write_bytes(pickle.dumps((open_reader(file), index_all(file).frames)))
+        expected = expected_images(file, np.float32)
+
+    np.testing.assert_array_equal(read_elsewhere(task), expected)
+
+
+def test_another_process_reads_what_had_not_been_flushed_when_the_reader_was_made(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        write_series(file, [LAYOUTS["contiguous"], LAYOUTS["gzip"]], np.ones((3, 4)))
+        reader, index = open_reader(file), index_all(file)
+        (tmp_path / "task").write_bytes(pickle.dumps((reader, index.frames)))
+
+        np.testing.assert_array_equal(read_elsewhere(tmp_path / "task"), expected_images(file, np.float64))
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_reader_of_a_file_open_for_writing_travels_to_another_process(tmp_path, is_closed):
+    with h5py.File(series_file(tmp_path / "a.h5"), "r+") as file:
+        reader, index = open_reader(file), index_all(file)
+        expected = expected_images(file, np.float32)
+        if is_closed:
+            file.close()
+        (tmp_path / "task").write_bytes(pickle.dumps((reader, index.frames)))
+
+        np.testing.assert_array_equal(read_elsewhere(tmp_path / "task"), expected)
+
+
+def test_another_process_refuses_a_file_that_was_written_to_since_it_was_indexed(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5"), "r+") as file:
+        reader, index = open_reader(file), index_all(file)
+        unflushed = file[f"fli_0/{RAW}"]
+        unflushed[...] = 7
+        travelled = reader.__reduce__()[1][1]  # what another process makes of it
+
+        assert isinstance(travelled, ByteRangeReader)
+        with pytest.raises(FileChangedError, match="changed after its frames were indexed"):
+            read(travelled, index)
+
+
+def test_a_reader_that_is_pickled_in_its_own_process_finds_its_open_file():
+    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+        write_series(file, [contiguous] * 2, np.ones((3, 4)))
+        reader = open_reader(file)
+
+        assert pickle.loads(pickle.dumps(reader)) is reader
+
+
+def test_a_series_in_memory_cannot_travel_to_another_process(tmp_path):
+    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+        write_series(file, [contiguous], np.ones((3, 4)))
+        (tmp_path / "task").write_bytes(pickle.dumps((open_reader(file), index_all(file).frames)))
+
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        read_elsewhere(tmp_path / "task")
+
+    assert "a series in memory cannot be read from another process" in failure.value.stderr
+
+
+def read_elsewhere(task):
+    """Read all images of a pickled (reader, index) in another process."""
+    code = """
+        import pickle, sys, numpy as np
+        reader, index = pickle.load(open(sys.argv[1], "rb"))
+        out = np.empty((len(index), *index.shape), index.dtype)
+        reader.read(index, np.arange(len(index)), out)
+        np.save(sys.argv[1] + ".npy", out)
+    """
+    run_python(code, task)
+    return np.load(f"{task}.npy")
+
+
+def run_python(code, path):
+    """Run code with a path as its argument in another process."""
+    command = [sys.executable, "-c", textwrap.dedent(code), path]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def test_threads_read_the_same_series_at_once(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5", n_frames=20), "r+") as file:
+        reader, index = open_reader(file), index_all(file)
+        expected = expected_images(file, np.float32)
+        together = Barrier(4)
+
+        def task(_):
+            together.wait()
+            return read(reader, index)
+
+        with ThreadPoolExecutor(4) as threads:
+            for images in threads.map(task, range(4)):
+                np.testing.assert_array_equal(images, expected)
+
+
+# --- Files that changed, and damage.
+
+
+def test_a_file_that_changed_after_indexing_is_refused(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5")) as file:
+        reader, index = open_reader(file), index_all(file)
+    os.utime(tmp_path / "a.h5", ns=(0, 0))
+
+    with pytest.raises(FileChangedError, match="open the series again"):
+        read(reader, index)
+
+
+def test_a_file_that_was_replaced_while_open_is_refused(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5")) as file:
+        series_file(tmp_path / "b.h5", store="contiguous").replace(tmp_path / "a.h5")
+
+        with pytest.raises(FileChangedError, match="was replaced while its series was open"):
+            open_reader(file)
+
+
+def test_a_file_that_was_removed_is_named(tmp_path):
+    with h5py.File(series_file(tmp_path / "a.h5")) as file:
+        reader, index = open_reader(file), index_all(file)
+        (tmp_path / "a.h5").unlink()
+
+        with pytest.raises(FileError, match=r"a\.h5"):
+            read(reader, index)
+        with pytest.raises(FileChangedError, match="is gone"):
+            open_reader(file)
+
+
+@pytest.mark.parametrize("link", ["symlink", "relative"])
+def test_a_file_opened_through_another_name_is_read_wherever_the_reader_goes(tmp_path, monkeypatch, link):
+    series_file(tmp_path / "a.h5")
+    monkeypatch.chdir(tmp_path)
+    if link == "symlink":
+        Path("link.h5").symlink_to("a.h5")
+    with h5py.File("link.h5" if link == "symlink" else "a.h5") as file:
+        reader, index = open_reader(file), index_all(file)
+        expected = expected_images(file, np.float32)
+    monkeypatch.chdir("/")
+
+    np.testing.assert_array_equal(read(reader, index), expected)
+
+
+def reader_in_spite_of_changes(path):
+    """Return a reader and an index as if the file had been indexed as it is now."""
+    with h5py.File(path) as file:
+        index = index_all(file)
+    return lambda: ByteRangeReader(FileStamp.of(path.resolve()), "/"), index
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "of flimage", "gzip"])
+def test_a_truncated_file_names_the_frame_the_file_and_the_offset(tmp_path, layout):
+    path = series_file(tmp_path / "a.h5", store=layout)
+    make_reader, index = reader_in_spite_of_changes(path)
+    offset = int(index.frames.offsets[2])
+    os.truncate(path, offset + 20)
+
+    with pytest.raises(FrameDataError, match=f"frame 2 of '{path}' .'fli_2/fluorescence/raw', at byte {offset}."):
+        read(make_reader(), index)
+    assert read(make_reader(), index, [0, 1]).shape == (2, 6, 8)
+
+
+def flip_bit(path, offset):
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+@pytest.mark.parametrize("layout", ["of flimage", "fletcher32", "several_chunks", "lzf"])
+def test_damage_is_noticed_wherever_hdf5_notices_it(tmp_path, layout, mode):
+    path = series_file(tmp_path / "a.h5", store=layout)
+    with h5py.File(path) as file:
+        chunk = file[f"fli_1/{RAW}"].id.get_chunk_info(0)
+    flip_bit(path, chunk.byte_offset + chunk.size // 2)
+    with h5py.File(path, mode) as file:
+        reader, index = open_reader(file), index_all(file)
+        try:
+            expected = expected_images(file, np.float32)
+        except OSError:
+            with pytest.raises(FrameDataError, match="frame 1 of"):
+                read(reader, index)
+        else:
+            np.testing.assert_array_equal(read(reader, index), expected)
+
+
+def test_a_wrong_checksum_is_named(tmp_path):
+    path = series_file(tmp_path / "a.h5")
+    make_reader, index = reader_in_spite_of_changes(path)
+    flip_bit(path, int(index.frames.offsets[1]) + 30)
+
+    with pytest.raises(FrameDataError, match=r"frame 1 of .* is damaged: has a wrong checksum"):
+        read(make_reader(), index)
+
+
+def test_a_filter_that_is_not_installed_is_named(tmp_path):
+    pytest.importorskip("hdf5plugin", reason="the filters of hdf5plugin are not installed")
+    code = """
+        import sys, h5py, hdf5plugin, numpy as np
+        with h5py.File(sys.argv[1], "w") as file:
+            file.create_dataset("fli_0/fluorescence/raw", data=np.ones((4, 4)), compression=hdf5plugin.Zstd())
+    """
+    path = tmp_path / "a.h5"
+    run_python(code, path)
+    with h5py.File(path) as file:
+        task = tmp_path / "task"
+        task.write_bytes(pickle.dumps((open_reader(file), index_all(file).frames)))
+
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        read_elsewhere(task)
+
+    assert "FrameDataError" in failure.value.stderr
+    assert "hdf5plugin" in failure.value.stderr
+    assert "can't open directory" in failure.value.stderr or "not registered" in failure.value.stderr
