@@ -6,10 +6,10 @@ A drop-in successor of flimage: ``import flimage_dask as flimage``.
 from . import errors, meta, series
 from . import image as core
 from ._version import __version__
-from .correction.bleaching import BleachingEstimate, BleachingWarning
-from .execution import SchedulerWarning
+from .correction.bleaching import BleachingEstimate
 from .image import FLImage
 from .meta import META_KEYS_FL
+from .notices import BleachingWarning, SchedulerWarning
 from .saving import to_hdf5
 from .series import FLSeries
 

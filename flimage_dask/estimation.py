@@ -21,6 +21,7 @@ from .correction.trace import Band, BandSums, band_sums, positive_sums
 from .errors import ParameterError, SeriesError
 from .execution import compute
 from .lazy import FrameSource, lazy_series
+from .notices import BleachingWarning, warn
 from .process_local import ProcessLocal
 
 #: How the background of a series is found: one number for all frames, one for each frame,
@@ -157,7 +158,20 @@ def _expected_band(source: FrameSource, border_px: int) -> Band | None:
 
 
 def estimate_once(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
-    """Estimate the bleaching of a series, or return the estimate made before for the same file and request."""
+    """Estimate the bleaching of a series, or return the estimate made before for the same file and request.
+
+    Warns
+    -----
+    BleachingWarning
+        Of what needs a look, each time anew.
+    """
+    found = _known_or_new(source, request, runner)
+    for text in found.warnings:
+        warn(text, BleachingWarning)
+    return found
+
+
+def _known_or_new(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
     name = _name_of(source, request)
     with _kept_lock:
         found = _kept.get(name)

@@ -24,12 +24,8 @@ from .hdf5.output import Output, check_output, open_output
 from .hdf5.writer import BlockTarget, SeriesWriter
 from .lazy import LARGEST_DEFAULT_BLOCK
 from .meta import check_key
-from .notices import warn
+from .notices import SchedulerWarning, warn
 from .progress import track
-
-
-class SchedulerWarning(UserWarning):
-    """The active scheduler cannot be used; the threads of this process do the work."""
 
 
 def write_series(

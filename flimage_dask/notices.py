@@ -4,6 +4,14 @@ import sys
 import warnings
 
 
+class BleachingWarning(UserWarning):
+    """A series can be corrected, but the correction needs a look."""
+
+
+class SchedulerWarning(UserWarning):
+    """The active scheduler cannot be used; the threads of this process do the work."""
+
+
 def warn(text: str, category: type[Warning]) -> None:
     """Warn whoever called into this package."""
     level, frame = 2, sys._getframe(1)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import FlimageError, ParameterError
+from ..notices import BleachingWarning, SchedulerWarning
 
 PROGRAM = "flimage-dask"
 DATA_OR_DISK, USAGE, INTERRUPTED = 1, 2, 130
@@ -84,9 +85,6 @@ def traceback_option(command: _Command) -> _Command:
 @contextmanager
 def warnings_in_one_line() -> Iterator[None]:
     """Show each warning of this package once, in one line and without a line of source code."""
-    from ..correction.bleaching import BleachingWarning
-    from ..execution import SchedulerWarning
-
     ours = (BleachingWarning, SchedulerWarning)
     shown: set[str] = set()
     with warnings.catch_warnings():

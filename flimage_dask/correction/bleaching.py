@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FitError, ParameterError, SeriesError
-from ..notices import warn
 from .background import BackgroundValues, frame_backgrounds
 from .decay import DecayFit, fit_constant, fit_exponential
 from .estimate import BLEACHING, NO_BLEACHING, BleachingEstimate
 
-__all__ = ["BleachingEstimate", "BleachingWarning", "correct", "estimate_bleaching"]
+__all__ = ["BleachingEstimate", "correct", "estimate_bleaching"]
 
 Array = NDArray[np.float64]
 
@@ -24,10 +23,6 @@ EVIDENCE = 9.0
 ROUNDING = 1e-13
 #: Correction factors above this one are reported.
 LARGE_FACTOR = 10.0
-
-
-class BleachingWarning(UserWarning):
-    """A series can be corrected, but the correction needs a look."""
 
 
 def estimate_bleaching(
@@ -59,11 +54,6 @@ def estimate_bleaching(
         (a ValueError) for times that are not finite or all equal.
     ParameterError
         (a ValueError) if times and trace differ in length.
-
-    Warns
-    -----
-    BleachingWarning
-        If an intensity that varies does not bleach, or a factor exceeds 10.
 
     Notes
     -----
@@ -107,8 +97,6 @@ def estimate_bleaching(
     )
     for array in (times, trace, decay, factors):
         array.setflags(write=False)
-    for text in found.warnings:
-        warn(text, BleachingWarning)
     return found
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flimage_dask.correction.background import border_means
-from flimage_dask.correction.bleaching import BleachingWarning, correct, estimate_bleaching
+from flimage_dask.correction.bleaching import correct, estimate_bleaching
 from flimage_dask.correction.trace import positive_sums
 from flimage_dask.errors import FitError, ParameterError, SeriesError
 
@@ -42,8 +42,8 @@ def test_the_mito_series_in_any_unit_of_time(mito, seconds):
     times, frames = mito
     background = border_means(frames, 20).mean()
     trace = positive_sums(frames, background)
-    with pytest.warns(BleachingWarning, match=r"factor reaches 15\.61 \(frame 46\)"):
-        found = estimate_bleaching(times / 3600 * seconds, trace, background=background, border_px=20)
+    found = estimate_bleaching(times / 3600 * seconds, trace, background=background, border_px=20)
+    assert "factor reaches 15.61 (frame 46)" in found.warnings[0]
     assert background == pytest.approx(2.31681694, abs=5e-9)
     assert found.status == "bleaching"
     assert found.parameters["rate"] * seconds == pytest.approx(0.21529202, abs=5e-9)
@@ -103,16 +103,15 @@ NOISE = np.random.default_rng(2).normal(0, 10, 50)
 
 @pytest.mark.parametrize("trace", [1000 + NOISE, 1000 + 5 * FRAMES + NOISE, 1000.0 + FRAMES])
 def test_noise_and_a_rise_are_left_alone_with_one_warning(trace):
-    with pytest.warns(BleachingWarning, match="no bleaching is corrected") as caught:
-        found = estimate(FRAMES, trace)
-    assert len(caught) == len(found.warnings) == 1
+    found = estimate(FRAMES, trace)
+    (warning,) = found.warnings
+    assert "no bleaching is corrected" in warning
     assert found.status == "no bleaching"
     assert (found.factors == 1.0).all()
     assert (found.decay == found.decay[0]).all()
     assert found.parameters["offset"] == pytest.approx(trace.mean())
 
 
-@pytest.mark.filterwarnings("ignore::flimage_dask.correction.bleaching.BleachingWarning")
 @pytest.mark.parametrize("n", [12, 50, 300])
 def test_steady_white_noise_is_seldom_called_bleaching(n):
     rng = np.random.default_rng(n)
@@ -120,7 +119,6 @@ def test_steady_white_noise_is_seldom_called_bleaching(n):
     assert statuses.count("bleaching") <= 0.02 * 400  # simulated with 1,000: .003 to .008
 
 
-@pytest.mark.filterwarnings("ignore::flimage_dask.correction.bleaching.BleachingWarning")
 def test_steady_random_walks_are_not_bleaching_because_they_are_fitted_well():
     rng = np.random.default_rng(3)
     statuses = [estimate(np.arange(47), 1e4 + np.cumsum(rng.normal(size=47))).status for _ in range(300)]
@@ -195,10 +193,10 @@ def test_frames_left_out_get_a_factor_from_the_curve(missing):
 
 
 def test_a_decay_close_to_zero_is_reported():
-    with pytest.warns(BleachingWarning, match="noise"):
-        found = estimate(FRAMES, 1000 * np.exp(-0.1 * FRAMES) + 1)
+    found = estimate(FRAMES, 1000 * np.exp(-0.1 * FRAMES) + 1)
+    (warning,) = found.warnings
     assert found.largest_factor > 100
-    assert len(found.warnings) == 1
+    assert "noise" in warning
 
 
 def test_a_decay_that_reaches_zero_is_refused():
@@ -225,7 +223,6 @@ def test_an_estimate_does_not_hold_the_arrays_it_was_given():
     assert np.array_equal(found.trace, EXPONENTIAL)
 
 
-@pytest.mark.filterwarnings("ignore::flimage_dask.correction.bleaching.BleachingWarning")
 @pytest.mark.parametrize("trace", [EXPONENTIAL, np.ones(50), 1000 + NOISE])
 @pytest.mark.parametrize("background", [2.5, np.full(50, 2.5), np.full((3, 4), 2.5), np.full(50, np.nan)])
 def test_a_summary_is_strict_json(trace, background):

@@ -1,12 +1,11 @@
 import struct
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
 
-from flimage_dask.correction.bleaching import BleachingWarning, correct, estimate_bleaching
+from flimage_dask.correction.bleaching import correct, estimate_bleaching
 from flimage_dask.correction.trace import positive_sums
 from flimage_dask.errors import FileError, ParameterError
 from flimage_dask.simulate import Simulation
@@ -16,9 +15,7 @@ from flimage_dask.view.picture import draw_correction
 def corrected(simulation, times=None):
     frames = simulation.frames(0, simulation.n_frames)
     times = simulation.times if times is None else times
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BleachingWarning)
-        estimate = estimate_bleaching(times, positive_sums(frames, simulation.background), background=108.0)
+    estimate = estimate_bleaching(times, positive_sums(frames, simulation.background), background=108.0)
     return frames, correct(frames, simulation.background, estimate.factors), estimate
 
 
