@@ -226,6 +226,9 @@ class FrameSequence(ABC, Generic[View]):
         return FLImage(h5file=self._store.frame(number))
 
     def _column(self, key: str) -> Column:
+        columns: Columns | None = self._remembered.known("meta", ())
+        if columns is not None:
+            return columns.get(key, [None] * len(self))
         return self._remembered.get(
             key, (FRAMES, key), lambda: read_column(self._store.group, self._number_array(), key)
         )
