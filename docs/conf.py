@@ -4,6 +4,7 @@ from importlib import metadata
 
 project = "flimage_dask"
 author = "The flimage_dask developers"
+copyright = author  # noqa: A001
 release = metadata.version("flimage_dask")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
@@ -13,5 +14,5 @@ html_theme = "furo"
 html_title = f"flimage_dask {release}"
 
 myst_heading_anchors = 3
-autodoc_typehints = "description"
+autodoc_typehints = "none"  # written out, aliases such as ArrayLike fill lines
 autodoc_member_order = "bysource"
