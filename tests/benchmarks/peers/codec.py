@@ -1,6 +1,6 @@
 """The codec alone, in as many threads: what no program that stores these bytes can beat.
 
-Bytes in memory are inflated, and corrected frames in memory are deflated. Nothing is read, checked,
+bytes in memory are inflated, and corrected frames in memory are deflated. Nothing is read, checked,
 corrected, shuffled or written.
 """
 
@@ -14,10 +14,12 @@ from typing import Any, Self
 
 import deflate as libdeflate
 import h5py
+import numpy as np
 from dask.system import CPU_COUNT
 from isal import isal_zlib
+from numpy.typing import NDArray
 
-from flimage_dask.hdf5.filters import CHECKSUM_BYTES, Bytes, shuffled
+from flimage_dask.hdf5.filters import CHECKSUM_BYTES
 from flimage_dask.hdf5.layout import RAW, frame_name
 
 from .. import data
@@ -25,7 +27,7 @@ from .. import data
 # Enough work for a thread at a time that handing it out costs nothing.
 _BATCH_BYTES = 1 << 21
 
-Deflate = Callable[[Bytes], bytes]
+Deflate = Callable[[bytes], bytes]
 
 _DEFLATERS: dict[str, Deflate] = {
     **{f"ISA-L level {level}": partial(isal_zlib.compress, level=level) for level in range(4)},
@@ -61,13 +63,19 @@ class Codec:
                 raise ValueError(f"'{series}' is compressed with {dataset.compression}, not with deflate.")
             frame, shuffle, n_check = dataset[...], dataset.shuffle, CHECKSUM_BYTES * dataset.fletcher32
             _, stored = dataset.id.read_direct_chunk((0, 0))
-        plain = shuffled(frame) if shuffle else frame.tobytes()
+        plain = _plain(frame, shuffle)
         name, is_same = _deflater_of(stored[: len(stored) - n_check], plain)
         remarks = (" after shuffle" if shuffle else "") + ("" if is_same else ", the nearest in size")
         return cls(name + remarks, _DEFLATERS[name], shuffle)
 
 
-def _deflater_of(stored: bytes, plain: Bytes) -> tuple[str, bool]:
+def _plain(frame: NDArray[Any], shuffle: bool) -> bytes:
+    """Return the bytes of a frame as they are deflated."""
+    octets = frame.reshape(-1).view(np.uint8).reshape(-1, frame.itemsize)
+    return (octets.T if shuffle else octets).tobytes()
+
+
+def _deflater_of(stored: bytes, plain: bytes) -> tuple[str, bool]:
     """Return the codec that makes these bytes, and whether it is that or only the nearest in size."""
     differences = {}
     for name, deflate in _DEFLATERS.items():
@@ -93,8 +101,8 @@ class CodecAlone:
         self.codec = Codec.of(corrected)
         self._stored = [chunk[:-CHECKSUM_BYTES] for chunk in data.stored_chunks(series)]
         frames = data.frames_of(corrected)
-        self._plain = [shuffled(frame) if self.codec.shuffle else frame.tobytes() for frame in frames]
-        self._n_bytes = len(memoryview(self._plain[0]).cast("B"))
+        self._plain = [_plain(frame, self.codec.shuffle) for frame in frames]
+        self._n_bytes = len(self._plain[0])
 
     def both(self) -> None:
         """Inflate and deflate every frame."""
@@ -108,12 +116,12 @@ class CodecAlone:
         """Deflate every frame."""
         self._in_threads(self.codec.deflate, self._plain)
 
-    def _one_frame(self, pair: tuple[bytes, Bytes]) -> None:
+    def _one_frame(self, pair: tuple[bytes, bytes]) -> None:
         stored, plain = pair
         self._inflate(stored)
         self.codec.deflate(plain)
 
-    def _inflate(self, stored: bytes) -> Bytes:
+    def _inflate(self, stored: bytes) -> bytes:
         return libdeflate.zlib_decompress(stored, self._n_bytes)
 
     def _in_threads(self, function: Callable[[Any], object], items: Sequence[Any]) -> None:
