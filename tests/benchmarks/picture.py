@@ -20,7 +20,7 @@ _TITLES = {"integer": "Integer counts", "float": "Floats"}
 
 
 def draw(report: Report, path: Path) -> None:
-    """Draw the rates of the first whole job of a run as bars, the fastest above, and the codec's limit on top.
+    """Draw the rates of the first whole job of a run as bars, the faster the higher, below the limit of the codec.
 
     Parameters
     ----------
@@ -34,8 +34,11 @@ def draw(report: Report, path: Path) -> None:
     systems = _in_order(rates)
     figure = Figure(figsize=(_WIDTH, 1.75 + 0.46 * len(systems)), dpi=_DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(job, x=0.012, ha="left", fontsize=_TITLE_SIZE + 1, fontweight="bold", color=_TEXT)
-    for axes, kind in zip(figure.subplots(1, len(KINDS), sharey=True), KINDS, strict=True):
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1, wspace=0.04)
+    heading = f"{job}: estimate, correct, write"
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=_TITLE_SIZE + 1, fontweight="bold", color=_TEXT)
+    for axes, kind in zip(figure.subplots(1, len(KINDS), sharex=True, sharey=True), KINDS, strict=True):
+        axes.set_xlim(0.0, 1.14 * max(rate.megabytes_per_second.high for rate in rates))
         _draw_bars(axes, {rate.system: rate for rate in rates if rate.kind == kind}, systems)
         axes.set_title(_TITLES[kind], loc="left", fontsize=_TITLE_SIZE, color=_TEXT, pad=8)
     figure.supxlabel(
@@ -55,19 +58,17 @@ def _in_order(rates: Sequence[Rate]) -> list[str]:
 
 
 def _draw_bars(axes: Axes, rates: dict[str, Rate], systems: Sequence[str]) -> None:
-    farthest = max(rate.megabytes_per_second.high for rate in rates.values())
     for place, system in enumerate(systems):
         speed = rates[system].megabytes_per_second
         axes.barh(place, speed.median, height=0.68, **_style_of(system))
         if speed.high > speed.low:
             axes.plot([speed.low, speed.high], [place, place], color=_TEXT, linewidth=1.4, solid_capstyle="butt")
         weight = "bold" if system == OURS else "normal"
-        right = max(speed.high, speed.median) + 0.02 * farthest
-        axes.text(right, place, short(speed.median), va="center", fontsize=_FONT_SIZE, fontweight=weight, color=_TEXT)
+        text = axes.annotate(short(speed.median), (speed.high, place), (6, 0), textcoords="offset points", va="center")
+        text.set(fontsize=_FONT_SIZE, fontweight=weight, color=_TEXT)
     axes.set_yticks(range(len(systems)), systems, fontsize=_FONT_SIZE, color=_TEXT)
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() == OURS else "normal")
-    axes.set_xlim(0.0, 1.14 * farthest)
     axes.set_ylim(-0.6, len(systems) - 0.4)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.spines["left"].set_color(_PEER)

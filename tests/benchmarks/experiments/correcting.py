@@ -1,7 +1,7 @@
 """The whole job, file to file: estimate, correct, write. All systems, on frames of three sizes."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from ..bench import Bench, large, middle, small
@@ -78,6 +78,7 @@ def _file_to_file(correct: Callable[[Path, Path], None], series: Path) -> Job:
     return lambda scratch: partial(correct, alias(series, scratch), scratch / "output.h5")
 
 
+@cache
 def _warm_up(bench: Bench) -> None:
     """Let every system run once on a tiny series, so that no turn pays for what is imported late."""
     tiny = small(8)

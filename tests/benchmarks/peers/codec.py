@@ -1,6 +1,6 @@
 """The codec alone, in as many threads: what no program that stores these bytes can beat.
 
-bytes in memory are inflated, and corrected frames in memory are deflated. Nothing is read, checked,
+Bytes in memory are inflated, and corrected frames in memory are deflated. Nothing is read, checked,
 corrected, shuffled or written.
 """
 
