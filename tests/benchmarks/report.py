@@ -53,8 +53,8 @@ class Report:
         }
 
     def _written(self, table: Callable[[Sequence[str], Rows], str], heading: str) -> str:
-        turns = f"A {self.scale} run: median of {self.n_turns} turns, and the range in brackets."
-        parts = [f"{turns} {self.machine}."]
+        turns = f"the median of {self.n_turns} turns, or fewer where a figure hardly varies, and the range"
+        parts = [f"A {self.scale} run: {turns}. {self.machine}."]
         for job in dict.fromkeys(rate.job for rate in self.findings.rates):
             rates = [rate for rate in self.findings.rates if rate.job == job]
             parts += [heading.format(job), table(_RATE_HEADER, _rows_of_rates(rates))]
