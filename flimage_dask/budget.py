@@ -11,7 +11,7 @@ from .errors import ParameterError
 SETTING = "flimage_dask.memory"
 
 #: A block larger than this only costs memory: dask's overhead is already below 1 % of reading it.
-LARGEST_BLOCK = 16 << 20
+LARGEST_BLOCK = 8 << 20
 
 # So many that threads end at much the same time.
 _BLOCKS_OF_A_THREAD = 4
