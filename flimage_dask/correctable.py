@@ -375,7 +375,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         columns = self.meta
         if times is not None:
             columns["time"] = times.tolist()
-        source = {"file": None if self.path is None else str(self.path), "identifier": self.identifier}
+        source = {"file": self.origin, "identifier": self.identifier}
         write_series(
             frames,
             output,

@@ -19,8 +19,9 @@ from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
 from .errors import ParameterError
-from .hdf5.index import NO_BACKGROUND, FileStamp, ImageIndex, SeriesIndex
+from .hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
 from .hdf5.reader import ImageReader, Region
+from .hdf5.source import ByteSource
 
 #: A block larger than this only costs memory: dask's overhead is already below 1 % of reading it.
 LARGEST_DEFAULT_BLOCK = 16 << 20
@@ -82,13 +83,13 @@ class FrameSource:
     token
         Identifies the content: equal for equal content, different once the file changes.
     stamp
-        State of the file; None for a series in memory, whose changes leave no trace.
+        The file and its state; None for a series in memory, whose changes leave no trace.
     """
 
     reader: ImageReader
     index: SeriesIndex
     token: str
-    stamp: FileStamp | None
+    stamp: ByteSource | None
     shared: SharedImages = field(default_factory=SharedImages)
 
     def take(self, positions: NDArray[np.int64]) -> "FrameSource":

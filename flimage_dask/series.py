@@ -26,10 +26,10 @@ class FLSeries(GroupHolder, CorrectableFrames):
     meta_data
         Metadata in SI units for all frames; they replace those of the images.
     h5file
-        A path, an open `h5py.Group`, or None to keep the series in memory.
+        A path, a URL (or what `fsspec.open` returns), an open `h5py.Group`, or None to keep the series in memory.
     h5mode
         How to open a path: "r" read only; "r+" read and write; "w" replace; "w-" or "x" create
-        and fail if it exists; "a" read and write, or create.
+        and fail if it exists; "a" read and write, or create. A URL: "r" only.
     identifier
         Identifier of the series.
 

@@ -8,9 +8,10 @@ from .errors import FileError, SeriesError
 from .hdf5.attributes import read_column
 from .hdf5.changes import FRAMES, IMAGES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
-from .hdf5.index import FileStamp, SeriesIndex, stamp_of
+from .hdf5.index import SeriesIndex
 from .hdf5.layout import IDENTIFIER, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
+from .hdf5.source import ByteSource, source_of
 from .lazy import FrameSource
 
 _NAMES = "numbers by identifier"
@@ -31,7 +32,7 @@ class SeriesStore:
         self._n_frames = 0
         self.changes = FileChanges.watch(group)
         self._remembered = Remembered(self.changes)
-        self._stamp = stamp_of(group)
+        self._stamp = source_of(group)
         self._reader = open_reader(group)
 
     @property
@@ -104,9 +105,9 @@ class SeriesStore:
         # The first frame of a name is the one that counts: it overwrites the others.
         return {name: number for number, name in reversed(list(enumerate(column))) if name is not None}
 
-    def _current_stamp(self) -> FileStamp | None:
+    def _current_stamp(self) -> ByteSource | None:
         """Return the state of the file, brought to the disk first if it is being written."""
         if not is_writable(self.group):
             return self._stamp
         self.group.file.flush()
-        return stamp_of(self.group)
+        return source_of(self.group)

@@ -21,7 +21,7 @@ from .options import chosen_frames, examples, frames_option, input_and_output, o
 @frames_option
 @overwrite_option
 @traceback_option
-def denoise(source: Path, target: Path, weight: float, frames: slice | None, overwrite: bool) -> None:
+def denoise(source: str, target: Path, weight: float, frames: slice | None, overwrite: bool) -> None:
     """Denoise each frame of the series IN by total variation and write the series OUT."""
     from ..memory import peak_memory
     from ..series import FLSeries

@@ -1,8 +1,6 @@
 """Where the frames of a series lie: byte ranges, shapes and filters, found in one pass over the file."""
 
-import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import h5py
@@ -10,41 +8,15 @@ import numpy as np
 from h5py import h5d, h5g, h5o, h5p, h5t
 from numpy.typing import NDArray
 
-from ..errors import FileChangedError, SeriesError
+from ..errors import SeriesError
 from .filters import FilterPipeline
 from .layout import BACKGROUNDS, RAW, frame_name, gap_error, where
 
 #: Offset of an image that lies in no single byte range: HDF5 must read it.
 NO_RANGE = -1
 
-# Drivers that keep a file as one run of bytes on a disk.
-_DRIVERS_OF_ONE_FILE = ("sec2", "windows")
-
-
-@dataclass(frozen=True)
-class FileStamp:
-    """The identity of a file's content at one moment."""
-
-    path: Path
-    size: int
-    modified_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """Take the stamp of a file."""
-        return cls._from(path, path.stat())
-
-    def check(self, descriptor: int) -> None:
-        """Refuse an open file that is not the one that was stamped."""
-        if self._from(self.path, os.fstat(descriptor)) != self:
-            raise FileChangedError(
-                f"'{self.path}' changed after its frames were indexed: open the series again and repeat."
-            )
-
-    @classmethod
-    def _from(cls, path: Path, stat: os.stat_result) -> Self:
-        return cls(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+# Drivers whose offsets are positions in one run of bytes.
+_DRIVERS_OF_RANGES = ("sec2", "windows", "core", "fileobj")
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +170,7 @@ def _file_of_ranges(group: h5py.Group) -> int | None:
     """Return HDF5's number of the file of a group, or None if offsets in it are no positions of bytes."""
     file = group.file
     # Not every release of HDF5 counts a user block in its offsets.
-    if file.driver not in (*_DRIVERS_OF_ONE_FILE, "core") or file.userblock_size:
+    if file.driver not in _DRIVERS_OF_RANGES or file.userblock_size:
         return None
     return int(h5o.get_info(group.id).fileno)
 
@@ -335,26 +307,3 @@ def _check_image(
             f"{image} has shape {dataset.shape}; the series has {shape}. "
             f"Leave it out with a slice of the series, or work on it alone as fls[{number}]."
         )
-
-
-def stamp_of(group: h5py.Group) -> FileStamp | None:
-    """Take the stamp of the file of a group; None if it has no single file of its own on disk.
-
-    Raises
-    ------
-    FileChangedError
-        If the open file is no longer the one of its name.
-    """
-    file = group.file
-    if file.driver not in _DRIVERS_OF_ONE_FILE:
-        return None
-    path = Path(file.filename).resolve()
-    try:
-        stamp = FileStamp.of(path)
-        # Elsewhere than under POSIX an open file cannot be replaced.
-        is_same = os.name != "posix" or os.fstat(file.id.get_vfd_handle()).st_ino == stamp.inode
-    except OSError as error:
-        raise FileChangedError(f"'{path}' is gone from under its open series: {error.strerror}.") from error
-    if not is_same:
-        raise FileChangedError(f"'{path}' was replaced while its series was open: open the series again and repeat.")
-    return stamp

@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flimage_dask.errors import FileChangedError, FileError, FrameDataError
-from flimage_dask.hdf5.index import NO_RANGE, FileStamp, index_series
+from flimage_dask.hdf5.index import NO_RANGE, index_series
 from flimage_dask.hdf5.layout import RAW
+from flimage_dask.hdf5.local import LocalFile
 from flimage_dask.hdf5.reader import ByteRangeReader, OpenFileReader, open_reader
 
 # --- Ways to store one image as the dataset ``fluorescence/raw`` of a frame.
@@ -546,7 +547,7 @@ def reader_in_spite_of_changes(path):
     """Return a reader and an index as if the file had been indexed as it is now."""
     with h5py.File(path) as file:
         index = index_all(file)
-    return lambda: ByteRangeReader(FileStamp.of(path.resolve()), "/"), index
+    return lambda: ByteRangeReader(LocalFile.at(path.resolve()), "/"), index
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "of flimage", "gzip"])
