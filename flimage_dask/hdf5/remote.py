@@ -7,11 +7,12 @@ ranges, several at a time, without HDF5.
 import gc
 import io
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import h5py
@@ -19,7 +20,7 @@ from h5py import h5o
 
 from ..errors import FileChangedError, FileError
 from .filters import Bytes
-from .url import Url, explained, locate, public_name
+from .url import Url, explained, locate, may_pass, public_name
 
 #: Names and values of the marks by which one state of a file differs from another.
 Version: TypeAlias = tuple[tuple[str, str], ...]
@@ -34,6 +35,11 @@ _MARKS = {
 # 1,000 frames stay, because metadata are read in several passes.
 _BLOCK_BYTES = 1 << 16
 _MOST_BLOCKS = 1 << 10
+
+# How long to wait before a request is repeated [s]: a run of hours outlives a server that restarts.
+_PAUSES_S = (0.25, 1.0, 4.0)
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class RemoteFile:
         """
         filesystem, path = locate(url)
         name = public_name(url)
-        return cls(filesystem, path, name, *_state(filesystem, path, name))
+        return cls(filesystem, path, name, *_ask(name, lambda: _state(filesystem, path, name)))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         # The file system's own token differs from process to process.
@@ -89,16 +95,19 @@ class RemoteFile:
         FileError
             If it cannot be read.
         """
-        fetched = self._fetch(ranges)
-        # A file that is unchanged after the answers was so when they were made, and a change explains an error.
-        self._check()
-        for (start, stop), part in zip(ranges, fetched, strict=True):
-            yield self._checked(part, start, stop)
+        try:
+            fetched = self.fetch(ranges)
+        finally:
+            # A file that is unchanged after the answers was so when they were made, and a change explains an error.
+            self._check()
+        yield from fetched
 
-    def read_range(self, start: int, stop: int) -> Bytes:
-        """Fetch one range of bytes, without asking whether the file has changed."""
-        (part,) = self._fetch([(start, stop)])
-        return self._checked(part, start, stop)
+    def fetch(self, ranges: Sequence[tuple[int, int]]) -> list[Bytes]:
+        """Fetch some ranges of bytes (start, stop) without asking whether the file has changed."""
+        within = [(start, min(stop, self.size)) for start, stop in ranges]
+        asked = [(start, stop) for start, stop in within if start < stop]
+        answers = iter(_ask(self.name, lambda: self._request(asked), _PAUSES_S))
+        return [next(answers) if start < stop else b"" for start, stop in within]
 
     def open(self) -> h5py.File:
         """Open the file for HDF5.
@@ -119,27 +128,22 @@ class RemoteFile:
         _handles[_file_number(file)] = handle
         return file
 
-    def _fetch(self, ranges: Sequence[tuple[int, int]]) -> list[Bytes | Exception]:
-        within = [(start, min(stop, self.size)) for start, stop in ranges]
-        asked = [(start, stop) for start, stop in within if start < stop]
-        starts, stops = [start for start, _ in asked], [stop for _, stop in asked]
-        answers = iter(self.filesystem.cat_ranges([self.path] * len(asked), starts, stops, on_error="return"))
-        return [next(answers) if start < stop else b"" for start, stop in within]
-
-    def _checked(self, part: Bytes | Exception, start: int, stop: int) -> Bytes:
-        """Refuse an answer that is not what was asked for, such as the whole file."""
-        if isinstance(part, Exception):
-            raise explained(self.name, part) from part
-        expected = max(0, min(stop, self.size) - start)
-        if len(part) != expected:
-            raise FileError(
-                f"'{self.name}' sent {len(part)} bytes for a range of {expected} at byte {start}: its server "
-                f"does not answer requests for ranges. Download the file and open it from the disk."
-            )
-        return part
+    def _request(self, ranges: Sequence[tuple[int, int]]) -> list[Bytes]:
+        starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+        answers = self.filesystem.cat_ranges([self.path] * len(ranges), starts, stops, on_error="return")
+        for answer, (start, stop) in zip(answers, ranges, strict=True):
+            if isinstance(answer, Exception):
+                raise answer
+            if len(answer) != stop - start:
+                raise FileError(
+                    f"'{self.name}' sent {len(answer)} bytes for the {stop - start} from byte {start} on: it has "
+                    f"changed, or its server ignores requests for ranges. Download the file and open it from the disk."
+                )
+        return list(answers)
 
     def _check(self) -> None:
-        if _state(self.filesystem, self.path, self.name) != (self.size, self.version):
+        state = _ask(self.name, lambda: _state(self.filesystem, self.path, self.name), _PAUSES_S)
+        if state != (self.size, self.version):
             raise FileChangedError(
                 f"'{self.name}' changed after its frames were indexed: open the series again and repeat."
             )
@@ -184,7 +188,7 @@ class RemoteHandle(io.RawIOBase):
     def _read(self, start: int, stop: int) -> Bytes:
         """Read what is long at once, and what is short from blocks."""
         if stop - start >= _BLOCK_BYTES:
-            return self.file.read_range(start, stop)
+            return self.file.fetch([(start, stop)])[0]
         first = start // _BLOCK_BYTES
         numbers = range(first, -(-stop // _BLOCK_BYTES))
         origin = first * _BLOCK_BYTES
@@ -193,7 +197,7 @@ class RemoteHandle(io.RawIOBase):
     def _block(self, number: int) -> Bytes:
         if number not in self._blocks:
             start = number * _BLOCK_BYTES
-            self._blocks[number] = self.file.read_range(start, start + _BLOCK_BYTES)
+            (self._blocks[number],) = self.file.fetch([(start, start + _BLOCK_BYTES)])
             if len(self._blocks) > _MOST_BLOCKS:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(number)
@@ -223,18 +227,30 @@ def refuse_local_data(dataset: h5py.Dataset) -> None:
 
 def _state(filesystem: Any, path: str, name: str) -> tuple[int, Version]:
     """Ask for the size of a file and the marks of its version."""
-    try:
-        filesystem.invalidate_cache(path)
-        info = filesystem.info(path)
-    # Each file system has errors of its own.
-    except Exception as error:
-        raise explained(name, error) from error
+    filesystem.invalidate_cache(path)
+    info = filesystem.info(path)
     if info.get("type") == "directory":
         raise FileError(f"'{name}' is a folder: give the name of an HDF5 file.")
     if info.get("size") is None:
         raise FileError(f"'{name}' does not tell its size: download the file and open it from the disk.")
     marks = {key.replace("-", "").replace("_", "").lower(): str(value) for key, value in info.items()}
     return int(info["size"]), tuple(sorted((key, value) for key, value in marks.items() if key in _MARKS))
+
+
+def _ask(name: str, request: Callable[[], _T], pauses_s: Sequence[float] = ()) -> _T:
+    """Make a request, again after each pause as long as it fails in a way that may pass."""
+    pauses = iter(pauses_s)
+    while True:
+        try:
+            return request()
+        except FileError:
+            raise
+        # Each file system has errors of its own.
+        except Exception as error:
+            pause = next(pauses, None) if may_pass(error) else None
+            if pause is None:
+                raise explained(name, error) from error
+        time.sleep(pause)
 
 
 def _not_opened(name: str, error: OSError) -> FileError:

@@ -58,7 +58,8 @@ def locate(url: Url) -> tuple[Any, str]:
         filesystem, path = url_to_fs(url, skip_instance_cache="::" in url)
     except ImportError as error:
         raise ImportError(
-            f"'{name}' needs a package that is not installed ({error}): pip install \"flimage_dask[remote]\""
+            f"'{name}' needs a package that is not installed: {_shown(error)}. For http and s3: "
+            f'pip install "flimage_dask[remote]"'
         ) from error
     except ValueError as error:
         raise ParameterError(f"'{name}' is no URL that can be opened: {_shown(error)}.") from error
@@ -70,9 +71,7 @@ def locate(url: Url) -> tuple[Any, str]:
 
 def explained(name: str, error: Exception) -> FileError:
     """Find out why a file behind a URL cannot be read."""
-    # Whatever a web server answers, fsspec calls the file missing, because of the answer.
-    reason = error.__cause__ or error
-    status = getattr(reason, "status", None)
+    reason, status = _reason(error)
     if isinstance(error, PermissionError) or status in (401, 403):
         return FilePermissionError(
             f"'{name}' may not be read ({_shown(reason)}): put the credentials into fsspec's configuration, or give "
@@ -80,7 +79,24 @@ def explained(name: str, error: Exception) -> FileError:
         )
     if status in (404, 410) or (isinstance(error, FileNotFoundError) and error.__cause__ is None):
         return FileMissingError(f"'{name}' does not exist.")
-    return FileError(f"'{name}' cannot be read: {_shown(reason)}. Try again later, or download the file.")
+    return FileError(f"'{name}' cannot be read: {_shown(reason)}. Check address, connection and credentials.")
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether a request that failed may succeed later: the connection broke, or the server has a problem."""
+    reason, status = _reason(error)
+    if status is not None:
+        return bool(status == 429 or status >= 500)
+    # What aiohttp raises when a connection breaks is no OSError.
+    is_of_network = isinstance(reason, OSError) or type(reason).__module__.startswith("aiohttp.")
+    return is_of_network and not isinstance(reason, FileNotFoundError | PermissionError)
+
+
+def _reason(error: Exception) -> tuple[BaseException, int | None]:
+    """Return what lies behind an error of fsspec, and the status that a web server answered."""
+    # Whatever the answer of a web server, fsspec calls the file missing, because of that answer.
+    reason = error.__cause__ or error
+    return reason, getattr(reason, "status", None)
 
 
 def _without_keys(link: str) -> str:
