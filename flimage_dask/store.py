@@ -8,6 +8,7 @@ from .errors import FileError, SeriesError
 from .hdf5.attributes import read_column
 from .hdf5.changes import FRAMES, IMAGES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
+from .hdf5.files import noticing_damage
 from .hdf5.index import SeriesIndex
 from .hdf5.layout import IDENTIFIER, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
@@ -46,8 +47,9 @@ class SeriesStore:
         """Count the frames."""
         group, n_frames = self.group, self._n_frames
         # HDF5 counts by visiting all links. That the last known frame is still the last is seen at once.
-        if frame_name(n_frames) in group or (n_frames and frame_name(n_frames - 1) not in group):
-            self._n_frames = n_frames = count_frames(group)
+        with noticing_damage(group):
+            if frame_name(n_frames) in group or (n_frames and frame_name(n_frames - 1) not in group):
+                self._n_frames = n_frames = count_frames(group)
         return n_frames
 
     def frame(self, number: int) -> h5py.Group:

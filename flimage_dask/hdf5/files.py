@@ -1,6 +1,8 @@
 """Open HDF5 files by path, URL, group or not at all, with errors that say what is wrong with a file."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -76,6 +78,15 @@ def check_writable(group: h5py.Group) -> None:
     """Refuse to change a file that is open for reading only."""
     if not is_writable(group):
         raise FileError(f"{where(group)} is open read-only: open it with h5mode='a' to change it.")
+
+
+@contextmanager
+def noticing_damage(group: h5py.Group) -> Iterator[None]:
+    """Name the file when HDF5 cannot make sense of what it reads there."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise FileError(f"{where(group)} is damaged: {error}. Restore the file from a copy.") from error
 
 
 def _open(h5file: H5File, h5mode: str) -> h5py.Group:

@@ -9,7 +9,8 @@ from h5py import h5d, h5g, h5o, h5p, h5t
 from numpy.typing import NDArray
 
 from ..errors import SeriesError
-from .filters import FilterPipeline
+from .files import noticing_damage
+from .filters import DEFLATE, SHUFFLE, FilterPipeline
 from .layout import BACKGROUNDS, RAW, frame_name, gap_error, where
 
 #: Offset of an image that lies in no single byte range: HDF5 must read it.
@@ -117,11 +118,14 @@ def index_series(group: h5py.Group, numbers: NDArray[np.int64]) -> SeriesIndex:
     SeriesError
         If the series is empty, has a gap, or holds frames or backgrounds of unequal shape, or
         such that are no images.
+    FileError
+        If HDF5 finds the file damaged.
     """
     if len(numbers) == 0:
         raise SeriesError(f"{where(group)} is a series without frames: add some with add_flimage(…).")
-    frames = index_images(group, numbers, RAW)
-    return SeriesIndex(frames, _index_backgrounds(group, frames))
+    with noticing_damage(group):
+        frames = index_images(group, numbers, RAW)
+        return SeriesIndex(frames, _index_backgrounds(group, frames))
 
 
 def index_images(
@@ -255,18 +259,20 @@ class _Layout:
         properties = dataset.get_create_plist()
         layout = properties.get_layout()
         chunked = layout == h5d.CHUNKED
-        filters = tuple(properties.get_filter(k)[0] for k in range(properties.get_nfilters())) if chunked else ()
+        filters = [properties.get_filter(k) for k in range(properties.get_nfilters())] if chunked else []
+        codes = tuple(code for code, *_ in filters)
         # A type that numpy has no equal for (reduced precision, another byte order) is HDF5's to convert.
         plain = dataset.dtype.kind in "fiu" and h5t.py_create(dataset.dtype.newbyteorder("=")) == dataset.get_type()
         return cls(
             shape=dataset.shape,
             dtype=dataset.dtype,
-            filters=filters,
+            filters=codes,
             contiguous=plain and layout == h5d.CONTIGUOUS and properties.get_external_count() == 0,
             one_chunk=plain
             and chunked
             and properties.get_chunk() == dataset.shape
-            and FilterPipeline.can_decode(filters),
+            and FilterPipeline.can_decode(codes)
+            and all(_is_usual(code, values, dataset.dtype.itemsize) for code, _, values, _ in filters),
             stored=dataset.get_type(),
             properties=properties,
         )
@@ -292,14 +298,31 @@ class _Layout:
         return NO_RANGE, 0, 0
 
 
+def _dtype_of(dataset: h5d.DatasetID) -> np.dtype[Any] | None:
+    """Return the type of a dataset; None if numpy has no such type."""
+    try:
+        dtype: np.dtype[Any] = dataset.dtype
+    except (TypeError, ValueError):
+        return None
+    return dtype
+
+
+def _is_usual(code: int, values: tuple[int, ...], itemsize: int) -> bool:
+    """Tell whether the parameters of a filter are those with which HDF5 would undo it as it is done here."""
+    if code == DEFLATE:
+        return len(values) == 1 and values[0] <= 9
+    return code != SHUFFLE or values == (itemsize,)
+
+
 def _check_image(
     dataset: h5d.DatasetID, shape: tuple[int, int] | None, group: h5py.Group, number: int, name: str
 ) -> None:
     frame = f"frame {number} of {where(group)}"
     image = frame if name == RAW else f"the background '{name}' of {frame}"
-    if dataset.rank != 2 or dataset.dtype.kind not in "fiub":
+    dtype = _dtype_of(dataset)
+    if dataset.rank != 2 or dtype is None or dtype.kind not in "fiub":
         raise SeriesError(
-            f"{image} has shape {dataset.shape} and type {dataset.dtype}; "
+            f"{image} has shape {dataset.shape} and type {dtype or 'unknown'}; "
             f"a frame is a two-dimensional image of real numbers."
         )
     if shape is not None and dataset.shape != shape:

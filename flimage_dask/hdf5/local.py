@@ -50,7 +50,8 @@ class LocalFile:
                 self._check(file.fileno())
                 for start, stop in ranges:
                     file.seek(start)
-                    yield _read_fully(file, stop - start)
+                    # A damaged index may ask for more memory than there is.
+                    yield _read_fully(file, max(0, min(stop, self.size) - start))
                 self._check(file.fileno())
         except FileError:
             raise
