@@ -79,7 +79,8 @@ def test_options_are_given_with_an_open_file_of_fsspec(bucket, s3_options, serie
 def test_an_object_of_s3_that_was_replaced_is_refused(bucket, series_path, bleaching_frames):
     bucket.pipe_file("cells/series.h5", series_path.read_bytes())
     with FLSeries(h5file="s3://cells/series.h5", h5mode="r") as fls:
-        bucket.ls("cells")  # fills the cache of the file system, which must not hide the change
+        bucket.ls("cells")  # from now on the file system remembers what it has seen
+        np.testing.assert_array_equal(fls.fl.compute(), bleaching_frames[0])
         other = fsspec.filesystem("s3", **fsspec.config.conf["s3"], skip_instance_cache=True)
         other.pipe_file("cells/series.h5", series_path.read_bytes()[:-1] + b"x")
         with pytest.raises(FileChangedError, match=r"'s3://cells/series\.h5' changed"):

@@ -54,8 +54,7 @@ def locate(url: Url) -> tuple[Any, str]:
             raise ParameterError(f"'{name}' cannot be read in ranges while it is decompressed: leave compression= out.")
         return url.fs, url.path
     try:
-        # An archive keeps its table of contents in memory, so it is opened anew.
-        filesystem, path = url_to_fs(url, skip_instance_cache="::" in url)
+        filesystem, path = url_to_fs(url)
     except ImportError as error:
         raise ImportError(
             f"'{name}' needs a package that is not installed: {_shown(error)}. For http and s3: "
