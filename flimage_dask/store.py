@@ -5,6 +5,7 @@ import numpy as np
 from dask.base import tokenize
 
 from .errors import FileError, SeriesError
+from .frame_source import FrameSource
 from .hdf5.attributes import read_column
 from .hdf5.changes import FRAMES, IMAGES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
@@ -13,7 +14,6 @@ from .hdf5.index import SeriesIndex
 from .hdf5.layout import IDENTIFIER, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
 from .hdf5.source import ByteSource, source_of
-from .lazy import FrameSource
 
 _NAMES = "numbers by identifier"
 _NAMES_DEPEND_ON = (FRAMES, IDENTIFIER)

@@ -15,8 +15,10 @@ from .options import (
     frames_option,
     input_and_output,
     json_option,
+    memory_option,
     overwrite_option,
     refuse_existing,
+    storage_options,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "flimage-dask correct series.h5 corrected.h5",
         "flimage-dask correct series.h5 corrected.h5 --background per-frame --border 10",
+        "flimage-dask correct series.h5 small.h5 --level 9 --memory '200 MiB'",
         "flimage-dask correct series.h5 start.h5 --frames 0:100 --frame-interval 0.5",
     ),
 )
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 @click.option(
     "--frame-interval", metavar="SECONDS", type=float, help="Time from frame to frame, if the file has no times [s]."
 )
+@storage_options
+@memory_option
 @overwrite_option
 @json_option
 @traceback_option
@@ -48,6 +53,10 @@ def correct(
     background: "Background",
     frames: slice | None,
     frame_interval: float | None,
+    compression: str | None,
+    level: int | None,
+    shuffle: bool | None,
+    memory: str | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -66,7 +75,15 @@ def correct(
         chosen = chosen_frames(series, frames)
         started = perf_counter()
         chosen.bleach_correction(
-            target, border, background=background, frame_interval=frame_interval, overwrite=overwrite
+            target,
+            border,
+            background=background,
+            frame_interval=frame_interval,
+            compression=compression,
+            level=level,
+            shuffle=shuffle,
+            memory=memory,
+            overwrite=overwrite,
         )
         seconds = perf_counter() - started
         # Remembered from the correction: this reads nothing.

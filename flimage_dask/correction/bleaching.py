@@ -9,6 +9,7 @@ from ..errors import FitError, ParameterError, SeriesError
 from .background import BackgroundValues, frame_backgrounds
 from .decay import DecayFit, fit_constant, fit_exponential
 from .estimate import BLEACHING, NO_BLEACHING, BleachingEstimate
+from .strips import Strips
 
 __all__ = ["BleachingEstimate", "correct", "estimate_bleaching"]
 
@@ -132,12 +133,12 @@ def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLik
     if factors.shape != block.shape[:1]:
         raise ParameterError(f"{len(block)} frames need as many factors, not an array {factors.shape}.")
     corrected = np.empty(block.shape, np.result_type(block.dtype, np.float32))
-    scratch = np.empty(block.shape[1:])
+    strips = Strips.of(block)
     levels = frame_backgrounds(background, block)
     for frame, level, factor, target in zip(block, levels, factors, corrected, strict=True):
-        np.subtract(frame, level, out=scratch)
-        np.multiply(scratch, factor, out=scratch)
-        target[...] = scratch
+        for rows, above in strips.above(frame, level):
+            np.multiply(above, factor, out=above)
+            np.copyto(target[rows], above, casting="same_kind")
     return corrected
 
 

@@ -181,7 +181,8 @@ def _refine(slower: float, rate: float, faster: float, t: Array, y: Array) -> fl
 
     limits = np.log(slower), np.log(faster)
     if slope(limits[0]) < 0.0 < slope(limits[1]):
-        return float(np.exp(brentq(slope, *limits, xtol=1e-15, rtol=1e-15)))
+        # Where rounding makes the slope change its sign many times, any of these places is the minimum.
+        return float(np.exp(brentq(slope, *limits, xtol=1e-15, rtol=1e-15, disp=False)))
     found = minimize_scalar(rss, bounds=limits, method="bounded")
     return float(np.exp(found.x)) if found.fun < rss(float(np.log(rate))) else rate
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5d, h5s
 from numpy.typing import DTypeLike, NDArray
 
 from .._version import __version__
 from ..errors import SeriesError
-from .filters import choose_encoding
+from .encoding import FLIMAGE_LIKE, PLAIN, FrameEncoding, Stored
 
 FLUORESCENCE = "fluorescence"
 RAW = "fluorescence/raw"
@@ -104,31 +105,30 @@ def write_image(group: h5py.Group, key: str, data: NDArray[Any], dtype: DTypeLik
     if key in group:
         del group[key]
     stored = np.ascontiguousarray(data, dtype)
-    if is_in_memory(group):
-        return group.create_dataset(key, data=stored)
-    encoding, _ = choose_encoding([stored])
-    dataset = create_chunked(group, key, stored.shape, stored.dtype, shuffle=encoding.shuffle, level=encoding.level)
-    dataset.id.write_direct_chunk((0, 0), encoding.encode(stored))
+    encoding: FrameEncoding = PLAIN if is_in_memory(group) else FLIMAGE_LIKE.choose([stored])[0]
+    dataset = create_image(group, key, stored.shape, stored.dtype, encoding)
+    store_pixels(dataset.id, encoding.encode(stored))
     return dataset
 
 
-def create_chunked(
-    group: h5py.Group, key: str, shape: tuple[int, ...], dtype: DTypeLike, *, shuffle: bool, level: int
+def create_image(
+    group: h5py.Group, key: str, shape: tuple[int, ...], dtype: DTypeLike, encoding: FrameEncoding
 ) -> h5py.Dataset:
-    """Create the dataset of one image on disk: one chunk, deflate and fletcher32."""
-    dataset = group.create_dataset(
-        key,
-        shape=shape,
-        dtype=dtype,
-        chunks=shape,
-        shuffle=shuffle,
-        compression="gzip",
-        compression_opts=level,
-        fletcher32=True,
-    )
+    """Create the dataset of one image without pixels: one chunk, or plain data."""
+    if encoding is PLAIN:
+        return group.create_dataset(key, shape=shape, dtype=dtype)
+    dataset = group.create_dataset(key, shape=shape, dtype=dtype, chunks=shape, **encoding.dataset_options)
     for name, value in PICTURE_ATTRIBUTES.items():
         dataset.attrs.create(name, value)
     return dataset
+
+
+def store_pixels(dataset: h5d.DatasetID, stored: Stored) -> None:
+    """Store the pixels of one image: a chunk as it is, anything else through HDF5's filters."""
+    if isinstance(stored, bytes):
+        dataset.write_direct_chunk((0, 0), stored)
+    else:
+        dataset.write(h5s.ALL, h5s.ALL, stored)
 
 
 def mark_version(group: h5py.Group) -> None:
