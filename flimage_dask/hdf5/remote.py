@@ -4,14 +4,12 @@ HDF5 reads the metadata through a file object that keeps blocks; images come by 
 ranges, several at a time, without HDF5.
 """
 
-import gc
 import io
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
@@ -20,6 +18,7 @@ from h5py import h5o
 
 from ..errors import FileChangedError, FileError
 from .filters import Bytes
+from .own_thread import in_own_thread, no_garbage_collection
 from .url import Url, explained, locate, may_pass, public_name
 
 #: Names and values of the marks by which one state of a file differs from another.
@@ -155,6 +154,7 @@ class RemoteHandle(io.RawIOBase):
     def __init__(self, file: RemoteFile) -> None:
         super().__init__()
         self.file = file
+        self._apart = replace(file, filesystem=in_own_thread(file.filesystem))
         self.is_open = False
         self._position = 0
         self._blocks: OrderedDict[int, Bytes] = OrderedDict()
@@ -179,7 +179,7 @@ class RemoteHandle(io.RawIOBase):
         # file for the other. It begins with the first bytes, which it reads at no other time.
         if self.is_open and self._position == 0:
             raise FileError(f"a link in '{self.file.name}' leads to another file, which a URL cannot reach.")
-        with memoryview(buffer).cast("B") as view, _no_garbage_collection():
+        with memoryview(buffer).cast("B") as view:
             part = self._read(self._position, min(self._position + len(view), self.file.size))
             view[: len(part)] = part
         self._position += len(part)
@@ -188,7 +188,7 @@ class RemoteHandle(io.RawIOBase):
     def _read(self, start: int, stop: int) -> Bytes:
         """Read what is long at once, and what is short from blocks."""
         if stop - start >= _BLOCK_BYTES:
-            return self.file.fetch([(start, stop)])[0]
+            return self._fetch(start, stop)
         first = start // _BLOCK_BYTES
         numbers = range(first, -(-stop // _BLOCK_BYTES))
         origin = first * _BLOCK_BYTES
@@ -197,11 +197,15 @@ class RemoteHandle(io.RawIOBase):
     def _block(self, number: int) -> Bytes:
         if number not in self._blocks:
             start = number * _BLOCK_BYTES
-            (self._blocks[number],) = self.file.fetch([(start, start + _BLOCK_BYTES)])
+            self._blocks[number] = self._fetch(start, start + _BLOCK_BYTES)
             if len(self._blocks) > _MOST_BLOCKS:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(number)
         return self._blocks[number]
+
+    def _fetch(self, start: int, stop: int) -> Bytes:
+        with no_garbage_collection():
+            return self._apart.fetch([(start, stop)])[0]
 
 
 _handles: "WeakValueDictionary[int, RemoteHandle]" = WeakValueDictionary()
@@ -260,22 +264,6 @@ def _not_opened(name: str, error: OSError) -> FileError:
     if "truncated" in str(error):
         return FileError(f"'{name}' is truncated, it ends before its content does: copy it again from its source.")
     return FileError(f"'{name}' cannot be opened: {error}.")
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep HDF5's objects from being collected in the threads of fsspec.
-
-    There the collector would wait for h5py's lock, which is held by the thread that waits for fsspec
-    (https://github.com/h5py/h5py/issues/2019). The same lock keeps this from running twice at once.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _file_number(group: h5py.Group) -> int:
