@@ -25,6 +25,7 @@ from .estimation import (
 )
 from .execution import compute, count_threads, write_series
 from .frame_source import FrameSource
+from .hdf5.attributes import Columns
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output, check_output
 from .lazy import lazy_series
@@ -203,10 +204,13 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         if len(target) != len(self):
             raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
         storage = Storage(compression, level, shuffle)
-        request = self._request(border_px, background, times, frame_interval)
-        advance = _counting(count, max_count, 3 * len(self))
+        check_background(background, border_px, self._frame_shape())
         if h5out is not None:
             check_output(h5out, self.path, overwrite=overwrite)
+        # Read before the times, which are then among them: every frame is visited once.
+        columns = {} if h5out is None else target.meta
+        request = self._request(border_px, background, times, frame_interval)
+        advance = _counting(count, max_count, 3 * len(self))
         plan = self._plan(memory)
         source = self._source()
         if h5out is not None and target is self:
@@ -218,6 +222,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             target._write(
                 bleach_corrected(fl, estimate),
                 h5out,
+                columns=columns,
                 storage=storage,
                 plan=plan,
                 operation="bleach_correction",
@@ -286,6 +291,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         self._write(
             background_corrected(fl, checked, border_px),
             h5out,
+            columns=self.meta,
             storage=storage,
             plan=plan,
             operation="background_correction",
@@ -352,6 +358,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         self._write(
             _denoised(lazy_series(self._source(), plan.block_bytes).fl, weight),
             h5file,
+            columns=self.meta,
             storage=storage,
             plan=plan,
             operation="denoise",
@@ -417,6 +424,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         frames: da.Array,
         output: Output,
         *,
+        columns: Columns,
         operation: str,
         parameters: Mapping[str, Any],
         storage: Storage,
@@ -427,10 +435,9 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         times: NDArray[np.float64] | None = None,
         advance: "Callable[[int], None] | None" = None,
     ) -> None:
-        """Write frames made from these as a series with the same metadata."""
-        columns = self.meta
+        """Write frames made from these as a series."""
         if times is not None:
-            columns["time"] = times.tolist()
+            columns = {**columns, "time": times.tolist()}
         source = {"file": self.origin, "identifier": self.identifier}
         write_series(
             frames,

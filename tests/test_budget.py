@@ -43,6 +43,11 @@ def test_without_a_budget_all_threads_work_on_large_blocks_whatever_the_frames_a
     assert plan(None, frame_bytes=256 * MIB).block_bytes == 256 * MIB
 
 
+def test_a_short_series_is_cut_so_that_every_thread_has_work():
+    assert plan(None, n_frames=32, n_threads=4).block_bytes == 2 * MIB
+    assert plan(None, n_frames=3, n_threads=4).block_bytes == MIB
+
+
 def test_a_longer_series_takes_no_more():
     assert plan(None, n_frames=10**6).predicted_bytes == plan(None, n_frames=1000).predicted_bytes
     assert plan(None, n_frames=3).kept_bytes == 3 * MIB

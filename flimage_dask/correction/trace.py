@@ -225,7 +225,7 @@ def _band_sum(
     floor_lo, floor_hi = floors
     total = sum_above = 0.0
     n_above = 0
-    kept = [np.empty(0, frame.dtype)]
+    kept = []
     for rows, above_hi in strips.above(frame, np.float64(band.hi)):
         total += np.einsum("ij->", above_hi)
         sum_above += strips.positive_part(above_hi).sum()
@@ -238,9 +238,15 @@ def _band_sum(
     if scale == 1.0 and not np.isfinite(total):
         finite, scale = _without_non_finite(frame)
         return _band_sum(finite, band, floors, most_values, strips, scale)
-    values, counts = np.unique(np.concatenate(kept), return_counts=True)
-    within = _Within(values, counts) if len(values) <= most_values else None
-    return _FrameSums(sum_above, n_above, scale, within)
+    return _FrameSums(sum_above, n_above, scale, _counted(kept, most_values, frame.dtype))
+
+
+def _counted(parts: list[NDArray[Any]], most_values: int, dtype: np.dtype[Any]) -> _Within | None:
+    """Count how often each value occurs, unless there are too many."""
+    if not parts:
+        return _Within(np.empty(0, dtype), np.empty(0, np.int64))
+    values, counts = np.unique(np.concatenate(parts), return_counts=True)
+    return _Within(values, counts) if len(values) <= most_values else None
 
 
 def _without_non_finite(frame: NDArray[Any]) -> tuple[NDArray[Any], float]:

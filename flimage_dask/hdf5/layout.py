@@ -38,6 +38,9 @@ PICTURE_ATTRIBUTES = {
     "IMAGE_SUBCLASS": np.bytes_("IMAGE_GRAYSCALE"),
 }
 
+# HDF5 counts so many in some milliseconds.
+_MANY_FRAMES = 10_000
+
 _FRAME_NAME = re.compile(r"fli_(0|[1-9][0-9]*)\Z")
 
 
@@ -69,7 +72,36 @@ def is_writable(group: h5py.Group) -> bool:
 
 
 def count_frames(group: h5py.Group) -> int:
-    """Count the frames of a series, at once if nothing else stands beside them."""
+    """Count the frames of a series; of a long one those before the first gap that a search meets.
+
+    HDF5 counts by visiting all links. A search for the last frame asks for some forty of them,
+    however many there are; `check_no_gap` notices frames that it missed.
+    """
+    n_found = _search_last(group) + 1
+    return n_found if n_found > _MANY_FRAMES else _count_all(group)
+
+
+def check_no_gap(group: h5py.Group, n_frames: int) -> bool:
+    """Refuse a series that has other frames than `fli_0` to the last of `n_frames`, visiting all of them."""
+    if _count_all(group) != n_frames:
+        raise gap_error(group, next(number for number in range(n_frames + 1) if frame_name(number) not in group))
+    return True
+
+
+def _search_last(group: h5py.Group) -> int:
+    """Return the number of a frame that has no next one; -1 without any."""
+    last, step = -1, 1
+    while frame_name(last + step) in group:
+        last, step = last + step, 2 * step
+    while step > 1:
+        step //= 2
+        if frame_name(last + step) in group:
+            last += step
+    return last
+
+
+def _count_all(group: h5py.Group) -> int:
+    """Count the frames, at once if nothing else stands beside them."""
     n_links = len(group)
     if n_links == 0 or frame_name(n_links - 1) in group:
         return n_links
