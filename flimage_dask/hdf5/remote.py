@@ -211,9 +211,9 @@ class RemoteHandle(io.RawIOBase):
 _handles: "WeakValueDictionary[int, RemoteHandle]" = WeakValueDictionary()
 
 
-def remote_file_of(group: h5py.Group) -> RemoteFile | None:
-    """Return the remote file of a group; None if it has another one."""
-    handle = _handles.get(_file_number(group)) if group.file.driver == "fileobj" else None
+def remote_file_of(item: h5py.HLObject) -> RemoteFile | None:
+    """Return the remote file of a group or a dataset; None if it has another one."""
+    handle = _handles.get(_file_number(item)) if item.file.driver == "fileobj" else None
     return None if handle is None else handle.file
 
 
@@ -225,7 +225,7 @@ def refuse_local_data(dataset: h5py.Dataset) -> None:
     FileError
         If it does.
     """
-    if dataset.file.driver == "fileobj" and dataset.external:
+    if remote_file_of(dataset) is not None and dataset.external:
         raise FileError("its data lie in other files, which a URL cannot reach")
 
 
@@ -266,5 +266,5 @@ def _not_opened(name: str, error: OSError) -> FileError:
     return FileError(f"'{name}' cannot be opened: {error}.")
 
 
-def _file_number(group: h5py.Group) -> int:
-    return int(h5o.get_info(group.id).fileno)
+def _file_number(item: h5py.HLObject) -> int:
+    return int(h5o.get_info(item.id).fileno)
