@@ -438,7 +438,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         """Write frames made from these as a series."""
         if times is not None:
             columns = {**columns, "time": times.tolist()}
-        source = {"file": None if self.path is None else str(self.path), "identifier": self.identifier}
+        source = {"file": self.origin, "identifier": self.identifier}
         write_series(
             frames,
             output,

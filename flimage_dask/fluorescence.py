@@ -11,6 +11,7 @@ from .errors import FrameDataError, ParameterError
 from .hdf5.changes import IMAGES, note_change
 from .hdf5.files import check_writable
 from .hdf5.layout import PICTURE_ATTRIBUTES, where, write_image
+from .hdf5.remote import refuse_local_data
 
 #: What can be set as a background: a number for all pixels, an image, a dataset (in the same file
 #: it is shared by a hard link), or None to remove it.
@@ -194,6 +195,7 @@ def _check_kind(key: str) -> None:
 
 def _read(dataset: h5py.Dataset) -> NDArray[Any]:
     try:
+        refuse_local_data(dataset)
         image: NDArray[Any] = dataset[()]
     except OSError as error:
         raise FrameDataError(

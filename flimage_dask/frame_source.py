@@ -11,8 +11,9 @@ import numpy as np
 from dask.base import tokenize
 from numpy.typing import NDArray
 
-from .hdf5.index import NO_BACKGROUND, FileStamp, ImageIndex, SeriesIndex
+from .hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
 from .hdf5.reader import ImageReader, Region
+from .hdf5.source import ByteSource
 
 
 class SharedImages:
@@ -82,13 +83,13 @@ class FrameSource:
     token
         Identifies the content: equal for equal content, different once the file changes.
     stamp
-        State of the file; None for a series in memory, whose changes leave no trace.
+        The file and its state; None for a series in memory, whose changes leave no trace.
     """
 
     reader: ImageReader
     index: SeriesIndex
     token: str
-    stamp: FileStamp | None
+    stamp: ByteSource | None
     shared: SharedImages = field(default_factory=SharedImages)
     kept: KeptBlocks | None = None
 

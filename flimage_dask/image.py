@@ -30,10 +30,10 @@ class FLImage(GroupHolder):
     meta_data
         Metadata in SI units; see `META_KEYS_FL` for the valid keys.
     h5file
-        A path, an open `h5py.Group`, or None to keep the image in memory.
+        A path, a URL (or what `fsspec.open` returns), an open `h5py.Group`, or None to keep the image in memory.
     h5mode
         How to open a path: "r" read only; "r+" read and write; "w" replace; "w-" or "x" create
-        and fail if it exists; "a" read and write, or create.
+        and fail if it exists; "a" read and write, or create. A URL: "r" only.
     h5dtype
         Type in which new images are stored.
 

@@ -99,9 +99,7 @@ def to_hdf5(
         columns=columns,
         provenance={
             "operation": "to_hdf5",
-            "source": None
-            if like is None
-            else {"file": None if like.path is None else str(like.path), "identifier": like.identifier},
+            "source": None if like is None else {"file": like.origin, "identifier": like.identifier},
             "parameters": {},
             "estimate": None,
         },

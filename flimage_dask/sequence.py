@@ -19,7 +19,8 @@ from .frame_source import FrameSource
 from .hdf5.attributes import Column, Columns, read_column, read_columns
 from .hdf5.changes import FRAMES, IMAGES, Remembered
 from .hdf5.index import SeriesIndex, index_series
-from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, is_in_memory, where
+from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, path_of, where
+from .hdf5.source import origin_of
 from .image import FLImage
 from .lazy import LazySeries, lazy_series
 from .meta import META_KEYS_FL
@@ -77,7 +78,7 @@ class FrameSequence(ABC, Generic[View]):
 
     def __repr__(self) -> str:
         name = self.identifier or hex(id(self))
-        place = "in memory" if self.path is None else f"'{self.path}'"
+        place = "in memory" if self.origin is None else f"'{self.origin}'"
         return f"{type(self).__name__} <{name}>, {len(self)} frames, {place}"
 
     @property
@@ -88,9 +89,13 @@ class FrameSequence(ABC, Generic[View]):
 
     @property
     def path(self) -> Path | None:
-        """The file of the series; None if it is in memory."""
-        group = self._store.group
-        return None if is_in_memory(group) else Path(group.file.filename)
+        """The file of the series; None if it is in memory or behind a URL."""
+        return path_of(self._store.group)
+
+    @property
+    def origin(self) -> str | None:
+        """The path of the series, or its URL without user, password and query; None if it is in memory."""
+        return origin_of(self._store.group)
 
     @property
     def shape(self) -> tuple[int, int, int]:

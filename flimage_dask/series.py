@@ -8,7 +8,7 @@ import h5py
 
 from .correctable import CorrectableFrames
 from .errors import ParameterError
-from .hdf5.files import GroupHolder, H5File, check_writable
+from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage
 from .hdf5.layout import IDENTIFIER, check_is_series
 from .image import FLImage
 from .meta import FLMetaDict
@@ -26,10 +26,10 @@ class FLSeries(GroupHolder, CorrectableFrames):
     meta_data
         Metadata in SI units for all frames; they replace those of the images.
     h5file
-        A path, an open `h5py.Group`, or None to keep the series in memory.
+        A path, a URL (or what `fsspec.open` returns), an open `h5py.Group`, or None to keep the series in memory.
     h5mode
         How to open a path: "r" read only; "r+" read and write; "w" replace; "w-" or "x" create
-        and fail if it exists; "a" read and write, or create.
+        and fail if it exists; "a" read and write, or create. A URL: "r" only.
     identifier
         Identifier of the series.
 
@@ -68,8 +68,9 @@ class FLSeries(GroupHolder, CorrectableFrames):
         meta = FLMetaDict(meta_data or {})
         GroupHolder.__init__(self, h5file, h5mode)
         try:
-            check_is_series(self.h5)
-            CorrectableFrames.__init__(self, SeriesStore(self.h5))
+            with noticing_damage(self.h5):
+                check_is_series(self.h5)
+                CorrectableFrames.__init__(self, SeriesStore(self.h5))
             for image in flimage_list:
                 self.add_flimage(image)
             if meta:

@@ -9,9 +9,11 @@ from .frame_source import FrameSource
 from .hdf5.attributes import read_column
 from .hdf5.changes import FRAMES, IMAGES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
-from .hdf5.index import FileStamp, SeriesIndex, stamp_of
+from .hdf5.files import noticing_damage
+from .hdf5.index import SeriesIndex
 from .hdf5.layout import IDENTIFIER, check_no_gap, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
+from .hdf5.source import ByteSource, source_of
 
 _WHOLE = "has no gap"
 _NAMES = "numbers by identifier"
@@ -32,7 +34,7 @@ class SeriesStore:
         self._n_frames = 0
         self.changes = FileChanges.watch(group)
         self._remembered = Remembered(self.changes)
-        self._stamp = stamp_of(group)
+        self._stamp = source_of(group)
         self._reader = open_reader(group)
 
     @property
@@ -46,8 +48,9 @@ class SeriesStore:
         """Count the frames."""
         group, n_frames = self.group, self._n_frames
         # HDF5 counts by visiting all links. That the last known frame is still the last is seen at once.
-        if frame_name(n_frames) in group or (n_frames and frame_name(n_frames - 1) not in group):
-            self._n_frames = n_frames = count_frames(group)
+        with noticing_damage(group):
+            if frame_name(n_frames) in group or (n_frames and frame_name(n_frames - 1) not in group):
+                self._n_frames = n_frames = count_frames(group)
         return n_frames
 
     def check_no_gap(self) -> None:
@@ -110,9 +113,9 @@ class SeriesStore:
         # The first frame of a name is the one that counts: it overwrites the others.
         return {name: number for number, name in reversed(list(enumerate(column))) if name is not None}
 
-    def _current_stamp(self) -> FileStamp | None:
+    def _current_stamp(self) -> ByteSource | None:
         """Return the state of the file, brought to the disk first if it is being written."""
         if not is_writable(self.group):
             return self._stamp
         self.group.file.flush()
-        return stamp_of(self.group)
+        return source_of(self.group)

@@ -4,10 +4,13 @@ import importlib
 import warnings
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
 from flimage_dask import FLImage, FLSeries
+
+from .web import WebServer
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -44,6 +47,27 @@ def bleaching_frames():
 def series_path(tmp_path, bleaching_frames):
     """Return a file with a series of bleaching frames with times and identifiers."""
     return write_series_file(tmp_path / "series.h5", *bleaching_frames)
+
+
+@pytest.fixture
+def web():
+    """Run a web server on this machine."""
+    pytest.importorskip("aiohttp", reason="http needs the extra 'remote'")
+    with WebServer().running() as server:
+        yield server
+
+
+@pytest.fixture
+def in_memory():
+    """Return a function that puts bytes behind a URL in the memory of this process."""
+    filesystem = fsspec.filesystem("memory")
+
+    def put(content, name="series.h5"):
+        filesystem.pipe_file(f"/{name}", content)
+        return f"memory://{name}"
+
+    yield put
+    filesystem.store.clear()
 
 
 def make_bleaching_frames(n_frames, shape=(24, 30), seed=1):

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @json_option
 @traceback_option
 def correct(
-    source: Path,
+    source: str,
     target: Path,
     border: int,
     background: "Background",
@@ -90,10 +90,11 @@ def correct(
         estimate = chosen.estimate_bleaching(
             border, background=background, frame_interval=frame_interval, progress=False
         )
+        origin = chosen.origin
         n_frames, *frame_shape = chosen.shape
     run = Run(target, n_frames, (frame_shape[0], frame_shape[1]), seconds, peak_memory())
     if as_json:
-        found = {"input": str(source), **run.summary(), "estimate": estimate.summary()}
+        found = {"input": origin, **run.summary(), "estimate": estimate.summary()}
         click.echo(json.dumps(found, indent=2, allow_nan=False))
     else:
         click.echo(correction_text(run, estimate))

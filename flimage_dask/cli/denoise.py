@@ -33,7 +33,7 @@ from .options import (
 @overwrite_option
 @traceback_option
 def denoise(
-    source: Path,
+    source: str,
     target: Path,
     weight: float,
     frames: slice | None,

@@ -1,12 +1,11 @@
 """``flimage-dask info``."""
 
 import json
-from pathlib import Path
 
 import click
 
 from .failures import traceback_option
-from .options import PATH, examples, json_option
+from .options import PATH_OR_URL, examples, json_option
 
 
 @click.command(
@@ -14,12 +13,13 @@ from .options import PATH, examples, json_option
     epilog=examples(
         "flimage-dask info series.h5",
         "flimage-dask info series.h5 --json | jq .n_frames",
+        "flimage-dask info https://example.org/series.h5",
     ),
 )
-@click.argument("file", metavar="FILE", type=PATH)
+@click.argument("file", metavar="FILE", type=PATH_OR_URL)
 @json_option
 @traceback_option
-def info(file: Path, as_json: bool) -> None:
+def info(file: str, as_json: bool) -> None:
     """Say what is in FILE, a series or a single image.
 
     Frames, times, sizes, background images, metadata, and where the file comes from. The file is

@@ -18,6 +18,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 
+#: An input, which may be a URL and is left as it is typed.
+PATH_OR_URL = click.Path()
+
 
 def examples(*lines: str) -> str:
     """Write examples for the end of a command's help, line by line as they are."""
@@ -27,7 +30,7 @@ def examples(*lines: str) -> str:
 def input_and_output(command: _Command) -> _Command:
     """Add the arguments IN and OUT."""
     with_output = click.argument("target", metavar="OUT", type=PATH)(command)
-    return click.argument("source", metavar="IN", type=PATH)(with_output)
+    return click.argument("source", metavar="IN", type=PATH_OR_URL)(with_output)
 
 
 def _read_frames(context: click.Context, parameter: click.Parameter, text: str | None) -> slice | None:

@@ -9,7 +9,7 @@ from h5py import h5o
 from ..errors import FileError
 from .changes import IMAGES, note_change
 from .files import check_writable
-from .layout import BACKGROUNDS, is_in_memory, read_attributes, where, write_attributes, write_image
+from .layout import BACKGROUNDS, is_in_memory, path_of, read_attributes, where, write_attributes, write_image
 from .output import open_output
 
 
@@ -43,7 +43,8 @@ def copy_image_as(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Gro
 
 def copy_image_to_file(source: h5py.Group, path: str | os.PathLike[str]) -> None:
     """Copy an image into a file of its own, which replaces one of that name when it is whole."""
-    if Path(path).exists() and not is_in_memory(source) and Path(path).samefile(source.file.filename):
+    here = path_of(source)
+    if here is not None and Path(path).exists() and Path(path).samefile(here):
         raise FileError(f"'{path}' is the file of the image itself: copy it to another one.")
     with open_output(path, overwrite=True) as group:
         copy_image(source, group)

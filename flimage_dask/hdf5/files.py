@@ -1,6 +1,8 @@
-"""Open HDF5 files by path, group or not at all, with errors that say what is wrong with a file."""
+"""Open HDF5 files by path, URL, group or not at all, with errors that say what is wrong with a file."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -17,9 +19,11 @@ from ..errors import (
     ParameterError,
 )
 from .layout import is_writable, where
+from .remote import RemoteFile
+from .url import Url, is_url, public_name
 
-#: Where an image or a series is kept: a path, an open group, or None for memory.
-H5File: TypeAlias = str | os.PathLike[str] | h5py.Group | None
+#: Where an image or a series is kept: a path, a URL, an open group, or None for memory.
+H5File: TypeAlias = str | os.PathLike[str] | Url | h5py.Group | None
 
 _CACHE_BYTES = 2 << 20
 
@@ -32,9 +36,9 @@ class GroupHolder:
     Parameters
     ----------
     h5file
-        A path, an open group, or None for a file in memory.
+        A path, a URL, an open group, or None for a file in memory.
     h5mode
-        How to open a path: "r", "r+", "w", "w-" or "x", "a".
+        How to open a path: "r", "r+", "w", "w-" or "x", "a"; a URL: "r".
     """
 
     def __init__(self, h5file: H5File, h5mode: str) -> None:
@@ -76,6 +80,15 @@ def check_writable(group: h5py.Group) -> None:
         raise FileError(f"{where(group)} is open read-only: open it with h5mode='a' to change it.")
 
 
+@contextmanager
+def noticing_damage(group: h5py.Group) -> Iterator[None]:
+    """Name the file when HDF5 cannot make sense of what it reads there."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise FileError(f"{where(group)} is damaged: {error}. Restore the file from a copy.") from error
+
+
 def _open(h5file: H5File, h5mode: str) -> h5py.Group:
     if h5mode not in _MODES:
         raise ParameterError(f"h5mode={h5mode!r}: give one of {', '.join(map(repr, _MODES))}.")
@@ -85,14 +98,37 @@ def _open(h5file: H5File, h5mode: str) -> h5py.Group:
         return h5file
     if h5file is None:
         return h5py.File(uuid4().hex, "w", driver="core", backing_store=False)
+    if is_url(h5file):
+        return _open_url(h5file, h5mode)
     if not isinstance(h5file, str | os.PathLike):
-        raise ParameterError(f"h5file must be a path, an open h5py.Group or None, not {type(h5file).__name__}.")
-    path = Path(h5file)
+        raise ParameterError(f"h5file must be a path, a URL, an open h5py.Group or None, not {type(h5file).__name__}.")
+    return open_path(Path(h5file), h5mode)
+
+
+def open_path(path: Path, h5mode: str) -> h5py.File:
+    """Open a file on a disk.
+
+    Raises
+    ------
+    FileError
+        (an OSError) if it cannot be opened, of the class that tells why.
+    """
     try:
         file = h5py.File(path, h5mode)
     except OSError as error:
         raise _explained(path, h5mode, error) from error
     bound_metadata_cache(file, path.stat().st_size)
+    return file
+
+
+def _open_url(url: Url, h5mode: str) -> h5py.File:
+    if h5mode != "r":
+        raise ParameterError(
+            f"'{public_name(url)}' can only be read, because it is a URL: open it with h5mode='r', not {h5mode!r}."
+        )
+    remote = RemoteFile.at(url)
+    file = remote.open()
+    bound_metadata_cache(file, remote.size)
     return file
 
 

@@ -1,8 +1,6 @@
 """Where the frames of a series lie: byte ranges, shapes and filters, found in one pass over the file."""
 
-import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import h5py
@@ -10,41 +8,16 @@ import numpy as np
 from h5py import h5d, h5g, h5o, h5p, h5t
 from numpy.typing import NDArray
 
-from ..errors import FileChangedError, SeriesError
-from .filters import FilterPipeline
+from ..errors import SeriesError
+from .files import noticing_damage
+from .filters import DEFLATE, SHUFFLE, FilterPipeline
 from .layout import BACKGROUNDS, RAW, frame_name, gap_error, where
 
 #: Offset of an image that lies in no single byte range: HDF5 must read it.
 NO_RANGE = -1
 
-# Drivers that keep a file as one run of bytes on a disk.
-_DRIVERS_OF_ONE_FILE = ("sec2", "windows")
-
-
-@dataclass(frozen=True)
-class FileStamp:
-    """The identity of a file's content at one moment."""
-
-    path: Path
-    size: int
-    modified_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """Take the stamp of a file."""
-        return cls._from(path, path.stat())
-
-    def check(self, descriptor: int) -> None:
-        """Refuse an open file that is not the one that was stamped."""
-        if self._from(self.path, os.fstat(descriptor)) != self:
-            raise FileChangedError(
-                f"'{self.path}' changed after its frames were indexed: open the series again and repeat."
-            )
-
-    @classmethod
-    def _from(cls, path: Path, stat: os.stat_result) -> Self:
-        return cls(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+# Drivers whose offsets are positions in one run of bytes.
+_DRIVERS_OF_RANGES = ("sec2", "windows", "core", "fileobj")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +118,14 @@ def index_series(group: h5py.Group, numbers: NDArray[np.int64]) -> SeriesIndex:
     SeriesError
         If the series is empty, has a gap, or holds frames or backgrounds of unequal shape, or
         such that are no images.
+    FileError
+        If HDF5 finds the file damaged.
     """
     if len(numbers) == 0:
         raise SeriesError(f"{where(group)} is a series without frames: add some with add_flimage(…).")
-    frames = index_images(group, numbers, RAW)
-    return SeriesIndex(frames, _index_backgrounds(group, frames))
+    with noticing_damage(group):
+        frames = index_images(group, numbers, RAW)
+        return SeriesIndex(frames, _index_backgrounds(group, frames))
 
 
 def index_images(
@@ -198,7 +174,7 @@ def _file_of_ranges(group: h5py.Group) -> int | None:
     """Return HDF5's number of the file of a group, or None if offsets in it are no positions of bytes."""
     file = group.file
     # Not every release of HDF5 counts a user block in its offsets.
-    if file.driver not in (*_DRIVERS_OF_ONE_FILE, "core") or file.userblock_size:
+    if file.driver not in _DRIVERS_OF_RANGES or file.userblock_size:
         return None
     return int(h5o.get_info(group.id).fileno)
 
@@ -283,18 +259,20 @@ class _Layout:
         properties = dataset.get_create_plist()
         layout = properties.get_layout()
         chunked = layout == h5d.CHUNKED
-        filters = tuple(properties.get_filter(k)[0] for k in range(properties.get_nfilters())) if chunked else ()
+        filters = [properties.get_filter(k) for k in range(properties.get_nfilters())] if chunked else []
+        codes = tuple(code for code, *_ in filters)
         # A type that numpy has no equal for (reduced precision, another byte order) is HDF5's to convert.
         plain = dataset.dtype.kind in "fiu" and h5t.py_create(dataset.dtype.newbyteorder("=")) == dataset.get_type()
         return cls(
             shape=dataset.shape,
             dtype=dataset.dtype,
-            filters=filters,
+            filters=codes,
             contiguous=plain and layout == h5d.CONTIGUOUS and properties.get_external_count() == 0,
             one_chunk=plain
             and chunked
             and properties.get_chunk() == dataset.shape
-            and FilterPipeline.can_decode(filters),
+            and FilterPipeline.can_decode(codes)
+            and all(_is_usual(code, values, dataset.dtype.itemsize) for code, _, values, _ in filters),
             stored=dataset.get_type(),
             properties=properties,
         )
@@ -320,14 +298,31 @@ class _Layout:
         return NO_RANGE, 0, 0
 
 
+def _dtype_of(dataset: h5d.DatasetID) -> np.dtype[Any] | None:
+    """Return the type of a dataset; None if numpy has no such type."""
+    try:
+        dtype: np.dtype[Any] = dataset.dtype
+    except (TypeError, ValueError):
+        return None
+    return dtype
+
+
+def _is_usual(code: int, values: tuple[int, ...], itemsize: int) -> bool:
+    """Tell whether the parameters of a filter are those with which HDF5 would undo it as it is done here."""
+    if code == DEFLATE:
+        return len(values) == 1 and values[0] <= 9
+    return code != SHUFFLE or values == (itemsize,)
+
+
 def _check_image(
     dataset: h5d.DatasetID, shape: tuple[int, int] | None, group: h5py.Group, number: int, name: str
 ) -> None:
     frame = f"frame {number} of {where(group)}"
     image = frame if name == RAW else f"the background '{name}' of {frame}"
-    if dataset.rank != 2 or dataset.dtype.kind not in "fiub":
+    dtype = _dtype_of(dataset)
+    if dataset.rank != 2 or dtype is None or dtype.kind not in "fiub":
         raise SeriesError(
-            f"{image} has shape {dataset.shape} and type {dataset.dtype}; "
+            f"{image} has shape {dataset.shape} and type {dtype or 'unknown'}; "
             f"a frame is a two-dimensional image of real numbers."
         )
     if shape is not None and dataset.shape != shape:
@@ -335,26 +330,3 @@ def _check_image(
             f"{image} has shape {dataset.shape}; the series has {shape}. "
             f"Leave it out with a slice of the series, or work on it alone as fls[{number}]."
         )
-
-
-def stamp_of(group: h5py.Group) -> FileStamp | None:
-    """Take the stamp of the file of a group; None if it has no single file of its own on disk.
-
-    Raises
-    ------
-    FileChangedError
-        If the open file is no longer the one of its name.
-    """
-    file = group.file
-    if file.driver not in _DRIVERS_OF_ONE_FILE:
-        return None
-    path = Path(file.filename).resolve()
-    try:
-        stamp = FileStamp.of(path)
-        # Elsewhere than under POSIX an open file cannot be replaced.
-        is_same = os.name != "posix" or os.fstat(file.id.get_vfd_handle()).st_ino == stamp.inode
-    except OSError as error:
-        raise FileChangedError(f"'{path}' is gone from under its open series: {error.strerror}.") from error
-    if not is_same:
-        raise FileChangedError(f"'{path}' was replaced while its series was open: open the series again and repeat.")
-    return stamp

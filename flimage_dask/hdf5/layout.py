@@ -7,6 +7,7 @@ attributes. A series is a group of images ``fli_0``, ``fli_1``, … with an opti
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -57,6 +58,12 @@ def where(group: h5py.Group) -> str:
 def is_in_memory(group: h5py.Group) -> bool:
     """Tell whether a group belongs to a file that exists in memory only."""
     return bool(group.file.driver == "core")
+
+
+def path_of(group: h5py.Group) -> Path | None:
+    """Return the path of a group's file; None if that is in memory or behind a URL."""
+    file = group.file
+    return None if file.driver in ("core", "fileobj") else Path(file.filename)
 
 
 def is_writable(group: h5py.Group) -> bool:

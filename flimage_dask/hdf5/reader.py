@@ -4,7 +4,7 @@ A reader fills rows of a block. It holds no lock while it inflates, so blocks ar
 """
 
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import h5py
 import numpy as np
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from ..errors import FileChangedError, FileError, FrameDataError
 from ..process_local import ProcessLocal
-from .files import GroupHolder
+from .files import open_path
 from .filters import Bytes, DamagedChunkError
-from .index import NO_RANGE, FileStamp, ImageIndex, index_images, stamp_of
+from .index import NO_RANGE, ImageIndex, index_images
 from .layout import is_writable
+from .local import LocalFile, local_file_of
+from .remote import refuse_local_data
+from .source import ByteSource, source_of
 
 #: Which part of each image to keep: slices along y and x.
 Region: TypeAlias = tuple[slice, slice]
@@ -41,31 +44,30 @@ class ImageReader(Protocol):
 def open_reader(group: h5py.Group) -> ImageReader:
     """Choose how to read the images below a group.
 
-    A file that nobody writes is read by byte range, in any process. One that is open for
-    writing, in memory or behind an unusual driver is read through its open handle, which
-    alone knows what has not reached the disk.
+    A file that nobody writes is read by byte range, from its disk or its URL, in any process. One
+    that is open for writing, in memory or behind an unusual driver is read through its open
+    handle, which alone knows what has not reached the disk.
     """
     if is_writable(group):
         group.file.flush()
-    stamp = stamp_of(group)
-    if stamp is None or is_writable(group):
-        return OpenFileReader(group, stamp)
-    return ByteRangeReader(stamp, group.name)
+        return OpenFileReader(group, local_file_of(group))
+    source = source_of(group)
+    return OpenFileReader(group, None) if source is None else ByteRangeReader(source, group.name)
 
 
 @dataclass(frozen=True)
 class ByteRangeReader:
-    """Read the byte ranges of a file directly; it travels to other processes as a path.
+    """Read the byte ranges of a file directly; it travels to other processes as a path or a URL.
 
     Parameters
     ----------
-    stamp
-        The file and its state when it was indexed. A file that changed since is refused.
+    source
+        The file, in the state in which it was indexed. One that changed since is refused.
     root
         Name of the series' group in the file.
     """
 
-    stamp: FileStamp
+    source: ByteSource
     root: str
 
     def read(self, index: ImageIndex, positions: NDArray[np.int64], out: NDArray[Any], region: Region = WHOLE) -> None:
@@ -73,41 +75,34 @@ class ByteRangeReader:
         ranged = index.offsets[positions] != NO_RANGE
         rows = np.flatnonzero(ranged)
         rows = rows[np.argsort(index.offsets[positions[rows]], kind="stable")]
-        try:
-            with open(self.stamp.path, "rb", buffering=0) as file:
-                self.stamp.check(file.fileno())
-                for run in _runs(index, positions, rows):
-                    self._read_run(file, index, positions, run, out, region)
-        except FileError:
-            raise
-        except OSError as error:
-            raise FileError(f"'{self.stamp.path}' cannot be read: {error}.") from error
+        runs = _runs(index, positions, rows)
+        extents = [_extent(index, positions[run]) for run in runs]
+        for run, extent, stored in zip(runs, extents, self.source.read(extents), strict=True):
+            self._decode_run(memoryview(stored), extent[0], index, positions, run, out, region)
         if not ranged.all():
-            with GroupHolder(self.stamp.path, "r") as opened:
+            with self.source.open() as file:
                 for row in np.flatnonzero(~ranged):
-                    out[row] = _read_with_hdf5(opened.h5[self.root], index, positions[row])[region]
+                    out[row] = _read_with_hdf5(file[self.root], index, positions[row])[region]
 
-    def _read_run(
+    def _decode_run(
         self,
-        file: BinaryIO,
+        stored: memoryview,
+        origin: int,
         index: ImageIndex,
         positions: NDArray[np.int64],
         rows: NDArray[np.int64],
         out: NDArray[Any],
         region: Region,
     ) -> None:
-        """Read neighbouring images with one request, and decode each into its row."""
+        """Decode neighbouring images, which were read from the byte `origin` on, each into its row."""
         chosen = positions[rows]
-        starts = index.offsets[chosen]
+        starts = index.offsets[chosen] - origin
         ends = starts + index.sizes[chosen]
-        origin = int(starts[0])
-        file.seek(origin)
-        stored = memoryview(_read_fully(file, int(ends.max()) - origin))
         for row, position, start, end in zip(
-            rows.tolist(), chosen.tolist(), (starts - origin).tolist(), (ends - origin).tolist(), strict=True
+            rows.tolist(), chosen.tolist(), starts.tolist(), ends.tolist(), strict=True
         ):
             chunk = stored[start:end]
-            out[row] = _decode(chunk, index, position, int(index.skipped[position]), str(self.stamp.path))[region]
+            out[row] = _decode(chunk, index, position, int(index.skipped[position]), self.source.name)[region]
 
 
 @dataclass(frozen=True)
@@ -117,19 +112,19 @@ class ReopeningReader:
     Closing it may have moved its images and renewed its time, so every read finds them anew.
     """
 
-    stamp: FileStamp
+    file: LocalFile
     root: str
 
     def read(self, index: ImageIndex, positions: NDArray[np.int64], out: NDArray[Any], region: Region = WHOLE) -> None:
         """Read images into the rows of `out`."""
-        with GroupHolder(self.stamp.path, "r") as opened:
-            stamp = stamp_of(opened.h5)
-            if stamp is None or stamp.inode != self.stamp.inode:
+        with open_path(self.file.path, "r") as opened:
+            now = local_file_of(opened)
+            if now is None or now.inode != self.file.inode:
                 raise FileChangedError(
-                    f"'{self.stamp.path}' was replaced after its frames were indexed: open the series again and repeat."
+                    f"'{self.file.path}' was replaced after its frames were indexed: open the series again and repeat."
                 )
-            found = index_images(opened.h5[self.root], index.numbers[positions], index.dataset, index.shape)
-            ByteRangeReader(stamp, self.root).read(found, np.arange(len(found)), out, region)
+            found = index_images(opened[self.root], index.numbers[positions], index.dataset, index.shape)
+            ByteRangeReader(now, self.root).read(found, np.arange(len(found)), out, region)
 
 
 class OpenFileReader(ProcessLocal):
@@ -139,11 +134,11 @@ class OpenFileReader(ProcessLocal):
     if the file has one.
     """
 
-    def __init__(self, group: h5py.Group, stamp: FileStamp | None) -> None:
+    def __init__(self, group: h5py.Group, file: LocalFile | None) -> None:
         super().__init__()
         self._group = group
         self._root = group.name
-        self._stamp = stamp
+        self._file = file
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _find_reader, (self.local_name, self._reader_elsewhere())
@@ -161,21 +156,21 @@ class OpenFileReader(ProcessLocal):
         if self._group:
             self._read_open(index, positions, out, region)
             return
-        if self._stamp is None:
+        if self._file is None:
             raise FileError(
                 "the in-memory series behind this array was closed: keep it open while its arrays are "
                 "computed, or give it a file (h5file=…)."
             )
-        ReopeningReader(self._stamp, self._root).read(index, positions, out, region)
+        ReopeningReader(self._file, self._root).read(index, positions, out, region)
 
     def _reader_elsewhere(self) -> ImageReader | None:
         """Return what reads the same images in another process, where only the disk can be seen."""
-        if self._stamp is None:
+        if self._file is None:
             return None
         if not self._group:
-            return ReopeningReader(self._stamp, self._root)
+            return ReopeningReader(self._file, self._root)
         self._group.file.flush()
-        return ByteRangeReader(self._stamp, self._root)
+        return ByteRangeReader(self._file, self._root)
 
     def _read_open(self, index: ImageIndex, positions: NDArray[np.int64], out: NDArray[Any], region: Region) -> None:
         """Let HDF5 find and copy the stored chunks, and decode them outside its lock."""
@@ -226,13 +221,10 @@ def _runs(index: ImageIndex, positions: NDArray[np.int64], rows: NDArray[np.int6
     return np.split(rows, np.flatnonzero(apart)[1:]) if len(rows) else []
 
 
-def _read_fully(file: BinaryIO, n_bytes: int) -> Bytes:
-    """Read up to `n_bytes`; fewer only at the end of the file."""
-    buffer = bytearray(n_bytes)
-    view, done = memoryview(buffer), 0
-    while done < n_bytes and (got := file.readinto(view[done:])):  # type: ignore[attr-defined]
-        done += got
-    return view[:done]
+def _extent(index: ImageIndex, positions: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the range of bytes (start, stop) that holds some images, sorted by offset."""
+    starts = index.offsets[positions]
+    return int(starts[0]), int((starts + index.sizes[positions]).max())
 
 
 def _decode(stored: Bytes, index: ImageIndex, position: int, skipped: int, filename: str) -> NDArray[Any]:
@@ -247,7 +239,9 @@ def _decode(stored: Bytes, index: ImageIndex, position: int, skipped: int, filen
 def _read_with_hdf5(group: h5py.Group, index: ImageIndex, position: int) -> NDArray[Any]:
     image = np.empty(index.shape, index.dtype)
     try:
-        group[index.path(position)].read_direct(image)
+        dataset = group[index.path(position)]
+        refuse_local_data(dataset)
+        dataset.read_direct(image)
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise _unreadable(index, position, group.file.filename, error) from error
     return image

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -15,6 +14,8 @@ from ..hdf5.attributes import as_array, split_constant
 from ..hdf5.files import GroupHolder
 from ..hdf5.index import NO_BACKGROUND, SeriesIndex, index_series
 from ..hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, PROVENANCE, count_frames, where
+from ..hdf5.source import origin_of
+from ..hdf5.url import Url
 from ..image import FLImage
 from ..meta import DATA_DEF_FL, OTHER_DEF_FL
 from ..series import FLSeries
@@ -28,13 +29,13 @@ _LONGEST_PROVENANCE = 1_000_000
 _N_EXAMPLES = 4
 
 
-def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+def describe_file(path: str | os.PathLike[str] | Url) -> dict[str, Any]:
     """Describe a file that holds a series or a single image.
 
     Parameters
     ----------
     path
-        The file, which is opened read-only.
+        The file, or a URL, which is opened read-only.
 
     Returns
     -------
@@ -50,7 +51,6 @@ def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     SeriesError
         (a ValueError) if the series has a gap, or frames of unequal shape.
     """
-    path = Path(path)
     with GroupHolder(path, "r") as holder:
         group = holder.h5
         if FLUORESCENCE in group:
@@ -60,9 +60,9 @@ def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         else:
             raise FileError(f"{where(group)} holds neither a series (fli_0, fli_1, …) nor an image (fluorescence).")
         provenance, notes = _read_provenance(group)
-    file_bytes = path.stat().st_size
+        origin, file_bytes = origin_of(group), group.file.id.get_filesize()
     sizes = {"file_bytes": file_bytes, "compression_ratio": found["uncompressed_bytes"] / file_bytes}
-    described: dict[str, Any] = plain({"file": str(path), **found, **sizes, "provenance": provenance, "notes": notes})
+    described: dict[str, Any] = plain({"file": origin, **found, **sizes, "provenance": provenance, "notes": notes})
     return described
 
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from flimage_dask.errors import SeriesError
+from flimage_dask.errors import FileError, SeriesError
 from flimage_dask.hdf5.index import NO_BACKGROUND, NO_RANGE, index_series
 from flimage_dask.hdf5.layout import BACKGROUNDS, RAW
 from flimage_dask.hdf5.reader import open_reader
@@ -263,3 +263,16 @@ def test_the_real_series_is_indexed_by_ranges(shared_data):
         found = index_series(file, np.arange(len(file)))
 
     assert (found.frames.offsets != NO_RANGE).all()
+
+
+def test_damage_of_the_file_itself_names_the_file(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for k in range(3):
+            file[f"fli_{k}/{RAW}"] = np.full(SHAPE, k, np.float32)
+    content = path.read_bytes()
+    # The table of the names in the root group.
+    path.write_bytes(content.replace(b"TREE", b"TROO"))
+
+    with h5py.File(path) as file, pytest.raises((FileError, SeriesError), match=f"'{path}'"):
+        index(file, 0, 1, 2)
