@@ -89,7 +89,7 @@ def write_series(
         track(n_frames, frame_bytes, "writing", progress) as shown,
     ):
         if not isinstance(output, h5py.Group):
-            bound_metadata_cache(group.file, frame_bytes * n_frames)
+            bound_metadata_cache(group.file, n_frames)
 
         def report(n_stored: int) -> None:
             shown.advance(n_stored)

@@ -8,7 +8,7 @@ import h5py
 
 from .correctable import CorrectableFrames
 from .errors import ParameterError
-from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage
+from .hdf5.files import GroupHolder, H5File, bound_metadata_cache, check_writable, noticing_damage
 from .hdf5.layout import IDENTIFIER, check_is_series
 from .image import FLImage
 from .meta import FLMetaDict
@@ -71,6 +71,8 @@ class FLSeries(GroupHolder, CorrectableFrames):
             with noticing_damage(self.h5):
                 check_is_series(self.h5)
                 CorrectableFrames.__init__(self, SeriesStore(self.h5))
+                if self._is_owner:
+                    bound_metadata_cache(self.h5.file, len(self))
             for image in flimage_list:
                 self.add_flimage(image)
             if meta:

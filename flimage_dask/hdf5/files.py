@@ -25,7 +25,9 @@ from .url import Url, is_url, public_name
 #: Where an image or a series is kept: a path, a URL, an open group, or None for memory.
 H5File: TypeAlias = str | os.PathLike[str] | Url | h5py.Group | None
 
-_CACHE_BYTES = 2 << 20
+_CACHE_BYTES = 512 << 10
+# A name takes 16 bytes of a piece of memory that doubles as it fills up, with room for what goes with it.
+_NAME_BYTES = 40
 
 _MODES = ("r", "r+", "w", "w-", "x", "a")
 
@@ -60,15 +62,14 @@ class GroupHolder:
             self.h5.file.close()
 
 
-def bound_metadata_cache(file: h5py.File, file_bytes: int) -> None:
+def bound_metadata_cache(file: h5py.File, n_frames: int) -> None:
     """Let HDF5 keep in memory what the next frames need, and not what all frames ever needed.
 
     By default its cache grows to 32 MiB by its own count, which is 180 MB of memory. It must hold the
-    names of all frames, which are one object and would be read again at every look-up: some 16 bytes
-    for each frame, which takes 3 kB of a file at least.
+    names of all frames, which are one object and would be read again at every look-up.
     """
     config = file.id.get_mdc_config()
-    config.max_size = _CACHE_BYTES + file_bytes // 256
+    config.max_size = _CACHE_BYTES + _NAME_BYTES * n_frames
     config.min_size = min(config.min_size, config.max_size)
     config.initial_size = min(config.initial_size, config.max_size)
     file.id.set_mdc_config(config)
@@ -114,11 +115,9 @@ def open_path(path: Path, h5mode: str) -> h5py.File:
         (an OSError) if it cannot be opened, of the class that tells why.
     """
     try:
-        file = h5py.File(path, h5mode)
+        return h5py.File(path, h5mode)
     except OSError as error:
         raise _explained(path, h5mode, error) from error
-    bound_metadata_cache(file, path.stat().st_size)
-    return file
 
 
 def _open_url(url: Url, h5mode: str) -> h5py.File:
@@ -126,10 +125,7 @@ def _open_url(url: Url, h5mode: str) -> h5py.File:
         raise ParameterError(
             f"'{public_name(url)}' can only be read, because it is a URL: open it with h5mode='r', not {h5mode!r}."
         )
-    remote = RemoteFile.at(url)
-    file = remote.open()
-    bound_metadata_cache(file, remote.size)
-    return file
+    return RemoteFile.at(url).open()
 
 
 def _explained(path: Path, h5mode: str, error: OSError) -> FileError:

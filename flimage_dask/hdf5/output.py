@@ -18,6 +18,11 @@ from .layout import is_writable, where
 Output: TypeAlias = str | os.PathLike[str] | h5py.Group
 
 
+# What describes the frames lies together in pieces of this size, so that a reader behind a URL gets that of
+# many frames with one request, and the pixels of neighbouring frames with another.
+_METADATA_BLOCK_BYTES = 256 << 10
+
+
 def check_output(output: Output, source: Path | None, *, overwrite: bool) -> None:
     """Refuse an output that cannot be written, before any work is done.
 
@@ -98,7 +103,7 @@ def open_output(output: Output, *, overwrite: bool) -> Iterator[h5py.Group]:
 @contextmanager
 def _open_partial(partial: Path) -> Iterator[h5py.File]:
     with writing_in(partial.parent):
-        file = h5py.File(partial, "w-")
+        file = h5py.File(partial, "w-", meta_block_size=_METADATA_BLOCK_BYTES)
     try:
         yield file
     except BaseException:
