@@ -85,7 +85,8 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             (a ValueError) for a border that leaves no centre, or another wrong argument.
         """
         request = self._request(border_px, background, times, frame_interval)
-        return self._estimate(self._source(), request, self._plan(memory), progress, _nobody)
+        source = self._source(progress)
+        return self._estimate(source, request, self._plan(source, memory), progress, _nobody)
 
     def bleach_corrected(
         self,
@@ -211,14 +212,14 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         columns = {} if h5out is None else target.meta
         request = self._request(border_px, background, times, frame_interval)
         advance = _counting(count, max_count, 3 * len(self))
-        plan = self._plan(memory)
-        source = self._source()
+        source = self._source(progress)
+        plan = self._plan(source, memory)
         if h5out is not None and target is self:
             source = source.keeping(plan.kept_bytes)
         estimate = self._estimate(source, request, plan, progress, advance)
         if h5out is not None:
             given_times = times is not None or frame_interval is not None
-            fl = lazy_series(source if target is self else target._source(), plan.block_bytes).fl
+            fl = lazy_series(source if target is self else target._source(progress), plan.block_bytes).fl
             target._write(
                 bleach_corrected(fl, estimate),
                 h5out,
@@ -286,8 +287,9 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         storage = Storage(compression, level, shuffle)
         checked = check_background(background, border_px, self._frame_shape())
         check_output(h5out, self.path, overwrite=overwrite)
-        plan = self._plan(memory)
-        fl = lazy_series(self._source(), plan.block_bytes).fl
+        source = self._source(progress)
+        plan = self._plan(source, memory)
+        fl = lazy_series(source, plan.block_bytes).fl
         self._write(
             background_corrected(fl, checked, border_px),
             h5out,
@@ -354,9 +356,10 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         """
         storage = Storage(compression, level, shuffle)
         advance = _counting(count, max_count, len(self))
-        plan = self._plan(memory)
+        source = self._source(progress)
+        plan = self._plan(source, memory)
         self._write(
-            _denoised(lazy_series(self._source(), plan.block_bytes).fl, weight),
+            _denoised(lazy_series(source, plan.block_bytes).fl, weight),
             h5file,
             columns=self.meta,
             storage=storage,
@@ -401,9 +404,9 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             )
         return stored
 
-    def _plan(self, memory: int | str | None) -> MemoryPlan:
+    def _plan(self, source: FrameSource, memory: int | str | None) -> MemoryPlan:
         n_frames, height, width = self.shape
-        frame_bytes = height * width * self._source().fl_dtype.itemsize
+        frame_bytes = height * width * source.fl_dtype.itemsize
         return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
 
     def _estimate(
@@ -415,7 +418,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         advance: Callable[[int], None],
     ) -> BleachingEstimate:
         n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
-        with track(n_steps, frame_bytes, "estimating", progress) as shown:
+        with track(n_steps, "estimating", progress, frame_bytes=frame_bytes) as shown:
             run = partial(compute, n_threads=plan.n_threads)
             return estimate_once(source, request, BlockRunner(_both(shown.advance, advance), run, plan.block_bytes))
 

@@ -86,7 +86,7 @@ def write_series(
     plan = plan or plan_memory(None, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
     with (
         open_output(output, overwrite=overwrite) as group,
-        track(n_frames, frame_bytes, "writing", progress) as shown,
+        track(n_frames, "writing", progress, frame_bytes=frame_bytes) as shown,
     ):
         if not isinstance(output, h5py.Group):
             bound_metadata_cache(group.file, n_frames)

@@ -18,22 +18,26 @@ class Progress(Protocol):
 
 
 @contextmanager
-def track(n_frames: int, frame_bytes: int, doing: str, show: bool | None) -> Iterator[Progress]:
+def track(
+    n_frames: int, doing: str, show: bool | None, *, frame_bytes: int | None = None, delay: float = 0.0
+) -> Iterator[Progress]:
     """Show a bar while frames are done.
 
     Parameters
     ----------
     n_frames
         Number of frames to come.
-    frame_bytes
-        Uncompressed size of one frame, for the rate in MB/s.
     doing
         What is done, in one word.
     show
         None shows a bar in a terminal and in a notebook, and nothing where the output is piped.
+    frame_bytes
+        Uncompressed size of one frame, for the rate in MB/s.
+    delay
+        Time after which the bar appears, if there is anything left to do then [s].
     """
     visible = _somebody_watches() if show is None else show
-    bar = _Bar(total=n_frames, desc=doing, unit=" frames", disable=not visible, dynamic_ncols=True)
+    bar = _Bar(total=n_frames, desc=doing, unit=" frames", disable=not visible, dynamic_ncols=True, delay=delay)
     shown = _Shown(bar, frame_bytes)
     try:
         yield shown
@@ -48,7 +52,7 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
 
 class _Shown:
-    def __init__(self, bar: _Bar, frame_bytes: int) -> None:
+    def __init__(self, bar: _Bar, frame_bytes: int | None) -> None:
         self._bar = bar
         self._frame_bytes = frame_bytes
         self._lock = threading.Lock()
@@ -58,7 +62,7 @@ class _Shown:
         with self._lock:
             self._bar.update(n_frames)
             rate = self._bar.format_dict["rate"]
-            if rate:
+            if rate and self._frame_bytes:
                 self._bar.set_postfix_str(f"{rate * self._frame_bytes / 1e6:.0f} MB/s", refresh=False)
 
 

@@ -24,11 +24,15 @@ from .hdf5.source import origin_of
 from .image import FLImage
 from .lazy import LazySeries, lazy_series
 from .meta import META_KEYS_FL
+from .progress import track
 from .store import SeriesStore
 
 #: Numbers k of the groups ``fli_k``.
 Numbers = range | NDArray[np.int64]
 
+
+# An index that takes longer shows its progress [s].
+_PATIENCE = 1.0
 
 View = TypeVar("View")
 
@@ -222,13 +226,15 @@ class FrameSequence(ABC, Generic[View]):
             if shared is not None:
                 shared = frame[f"{BACKGROUNDS}/data"]
 
-    def _source(self) -> FrameSource:
+    def _source(self, progress: bool | None = None) -> FrameSource:
         """Return where lazy arrays find the frames."""
-        return self._store.source(self._remembered.get("index", (FRAMES, IMAGES), self._index))
+        return self._store.source(self._remembered.get("index", (FRAMES, IMAGES), lambda: self._index(progress)))
 
-    def _index(self) -> SeriesIndex:
+    def _index(self, progress: bool | None) -> SeriesIndex:
         self._store.check_no_gap()
-        return index_series(self._store.group, self._number_array())
+        numbers = self._number_array()
+        with track(2 * len(numbers), "indexing", progress, delay=_PATIENCE) as shown:
+            return index_series(self._store.group, numbers, shown.advance)
 
     def _image(self, number: int) -> FLImage:
         return FLImage(h5file=self._store.frame(number))

@@ -1,5 +1,6 @@
 """Where the frames of a series lie: byte ranges, shapes and filters, found in one pass over the file."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -15,6 +16,9 @@ from .layout import BACKGROUNDS, RAW, frame_name, gap_error, where
 
 #: Offset of an image that lies in no single byte range: HDF5 must read it.
 NO_RANGE = -1
+
+# Frames between two reports: some 10 ms.
+_BATCH = 100
 
 # Drivers whose offsets are positions in one run of bytes.
 _DRIVERS_OF_RANGES = ("sec2", "windows", "core", "fileobj")
@@ -110,8 +114,12 @@ class SeriesIndex:
         )
 
 
-def index_series(group: h5py.Group, numbers: NDArray[np.int64]) -> SeriesIndex:
+def index_series(
+    group: h5py.Group, numbers: NDArray[np.int64], on_frames: Callable[[int], None] = lambda n_frames: None
+) -> SeriesIndex:
     """Find the frames ``fli_k`` of a series, k in `numbers`, and their background images.
+
+    Every frame is visited twice; `on_frames` is told of so many visits now and then.
 
     Raises
     ------
@@ -124,12 +132,16 @@ def index_series(group: h5py.Group, numbers: NDArray[np.int64]) -> SeriesIndex:
     if len(numbers) == 0:
         raise SeriesError(f"{where(group)} is a series without frames: add some with add_flimage(…).")
     with noticing_damage(group):
-        frames = index_images(group, numbers, RAW)
-        return SeriesIndex(frames, _index_backgrounds(group, frames))
+        frames = index_images(group, numbers, RAW, on_frames=on_frames)
+        return SeriesIndex(frames, _index_backgrounds(group, frames, on_frames))
 
 
 def index_images(
-    group: h5py.Group, numbers: NDArray[np.int64], name: str, shape: tuple[int, int] | None = None
+    group: h5py.Group,
+    numbers: NDArray[np.int64],
+    name: str,
+    shape: tuple[int, int] | None = None,
+    on_frames: Callable[[int], None] = lambda n_frames: None,
 ) -> ImageIndex:
     """Find the dataset `name` of some frames; all must have one shape, which is `shape` if that is given.
 
@@ -143,7 +155,7 @@ def index_images(
     layout: _Layout | None = None
     layout_of = np.empty(len(numbers), np.int64)
     offsets, sizes, skipped = np.empty((3, len(numbers)), np.int64)
-    for row, number in enumerate(numbers.tolist()):
+    for row, number in _reporting(numbers, on_frames):
         dataset = _open_image(group, number, name)
         if layout is None or not layout.fits(dataset):
             _check_image(dataset, shape, group, number, name)
@@ -179,10 +191,20 @@ def _file_of_ranges(group: h5py.Group) -> int | None:
     return int(h5o.get_info(group.id).fileno)
 
 
-def _index_backgrounds(group: h5py.Group, frames: ImageIndex) -> tuple[BackgroundIndex, ...]:
+def _reporting(numbers: NDArray[np.int64], on_frames: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+    """Give row and number of each frame, and report those that are done in batches."""
+    for start in range(0, len(numbers), _BATCH):
+        batch = numbers[start : start + _BATCH].tolist()
+        yield from enumerate(batch, start)
+        on_frames(len(batch))
+
+
+def _index_backgrounds(
+    group: h5py.Group, frames: ImageIndex, on_frames: Callable[[int], None]
+) -> tuple[BackgroundIndex, ...]:
     """Index each kind of background (``data``, ``fit``), every shared image once."""
     kinds: dict[str, _Sharing] = {}
-    for row, number in enumerate(frames.numbers.tolist()):
+    for row, number in _reporting(frames.numbers, on_frames):
         for kind, address in _background_addresses(group, number):
             if kind not in kinds:
                 kinds[kind] = _Sharing(len(frames))
