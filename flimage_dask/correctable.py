@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import dask.array as da
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv, load_restoration
+from .correction.models import DecayModel
+from .correction.options import FitOptions, Frames
 from .errors import ParameterError, SeriesError
 from .estimation import (
     Background,
@@ -41,6 +44,9 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         border_px: int = 20,
         *,
         background: Background = "constant",
+        model: str | DecayModel = "exponential",
+        exclude: Frames = (),
+        robust: bool = False,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
         progress: bool | None = None,
@@ -54,6 +60,15 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         background
             "constant", the mean of all borders; "per-frame", the mean of each frame's border; or
             given as a number or an image (y, x) [counts].
+        model
+            The curve: "exponential", flimage's; "biexponential", "linear+exponential", "stretched";
+            "auto", the one that describes the trace best, if there is bleaching at all; "none"; or a
+            `DecayModel` of your own.
+        exclude
+            Frames that take no part in the fit, such as those of a stimulus: positions, slices, or
+            an array of bool. They are corrected too.
+        robust
+            Let frames far from the curve count less (Huber's weights).
         times
             Acquisition times (n,) [s], if the frames carry none or wrong ones.
         frame_interval
@@ -75,7 +90,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         ParameterError
             (a ValueError) for a border that leaves no centre, or another wrong argument.
         """
-        request = self._request(border_px, background, times, frame_interval)
+        request = self._request(border_px, background, times, frame_interval, FitOptions(model, exclude, robust))
         return self._estimate(request, progress, _nobody)
 
     def bleach_corrected(
@@ -83,6 +98,9 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         border_px: int = 20,
         *,
         background: Background = "constant",
+        model: str | DecayModel = "exponential",
+        exclude: Frames = (),
+        robust: bool = False,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
         estimate: BleachingEstimate | None = None,
@@ -91,7 +109,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
 
         Parameters
         ----------
-        border_px, background, times, frame_interval
+        border_px, background, model, exclude, robust, times, frame_interval
             See `estimate_bleaching`.
         estimate
             A known estimate, such as that of another series with as many frames, instead of
@@ -124,7 +142,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
                     f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
                 )
             return bleach_corrected(self.fl, estimate)
-        request = self._request(border_px, background, times, frame_interval)
+        request = self._request(border_px, background, times, frame_interval, FitOptions(model, exclude, robust))
         return bleach_corrected(self.fl, lazy_estimate(self._source(), request))
 
     def bleach_correction(
@@ -136,19 +154,22 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         max_count: SharedCounter | None = None,
         *,
         background: Background = "constant",
+        model: str | DecayModel = "exponential",
+        exclude: Frames = (),
+        robust: bool = False,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
         overwrite: bool = False,
         progress: bool | None = None,
     ) -> tuple[float | NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Correct photobleaching, an exponential decay with an offset, and write the result.
+        """Correct photobleaching, by default an exponential decay with an offset, and write the result.
 
         Parameters
         ----------
         h5out
             A path, where the corrected series appears when it is whole, or an empty open group.
             None writes nothing.
-        border_px, background, times, frame_interval, progress
+        border_px, background, model, exclude, robust, times, frame_interval, progress
             See `estimate_bleaching`.
         flscorr
             Frames to correct instead of these, such as a denoised version of them.
@@ -180,7 +201,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         target = self if flscorr is None else flscorr
         if len(target) != len(self):
             raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
-        request = self._request(border_px, background, times, frame_interval)
+        request = self._request(border_px, background, times, frame_interval, FitOptions(model, exclude, robust))
         advance = _counting(count, max_count, 3 * len(self))
         if h5out is not None:
             check_output(h5out, self.path, overwrite=overwrite)
@@ -191,7 +212,13 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
                 bleach_corrected(target.fl, estimate),
                 h5out,
                 operation="bleach_correction",
-                parameters={"border_px": border_px, "background": _in_words(background)},
+                parameters={
+                    "border_px": border_px,
+                    "background": _in_words(background),
+                    "model": estimate.requested,
+                    "exclude": list(estimate.excluded),
+                    "robust": robust,
+                },
                 estimate=estimate,
                 times=request.times if given_times else None,
                 overwrite=overwrite,
@@ -318,10 +345,17 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         )
 
     def _request(
-        self, border_px: int, background: Background, times: ArrayLike | None, frame_interval: float | None
+        self,
+        border_px: int,
+        background: Background,
+        times: ArrayLike | None,
+        frame_interval: float | None,
+        fit: FitOptions,
     ) -> EstimateRequest:
         checked = check_background(background, border_px, self._frame_shape())
-        return EstimateRequest(self._times(times, frame_interval), checked, border_px)
+        # As positions, so that the same frames named in another way make the same request.
+        fit = replace(fit, exclude=fit.excluded(len(self)))
+        return EstimateRequest(self._times(times, frame_interval), checked, border_px, fit)
 
     def _frame_shape(self) -> tuple[int, int]:
         _, height, width = self.shape

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .correction.background import BackgroundValues, border_mask, border_means
 from .correction.bleaching import BleachingEstimate, correct, estimate_bleaching
+from .correction.options import FitOptions
 from .correction.trace import Band, BandSums, band_sums, positive_sums
 from .errors import ParameterError, SeriesError
 from .execution import compute
@@ -81,11 +82,14 @@ class EstimateRequest:
         See `Background`.
     border_px
         Width of the border that shows background only [px].
+    fit
+        How the decay is fitted.
     """
 
     times: NDArray[np.float64]
     background: Background
     border_px: int
+    fit: FitOptions
 
 
 def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
@@ -117,7 +121,7 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
         background = request.background
         trace = np.concatenate(runner.measure(fl, positive_sums, background))
         runner.on_frames(fl.shape[0])
-    return estimate_bleaching(request.times, trace, background=background, border_px=border_px)
+    return estimate_bleaching(request.times, trace, background=background, border_px=border_px, fit=request.fit)
 
 
 def _constant_background_and_sums(

@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster
 
 import flimage_dask.estimation as estimation
 from flimage_dask import BleachingWarning, FLImage, FLSeries, SchedulerWarning
+from flimage_dask.correction.models import AMPLITUDE, OFFSET, RATE, DecayModel
 from flimage_dask.correction.trace import Band
 from flimage_dask.errors import FitError, FrameDataError, OutputExistsError, ParameterError, SeriesError
 from flimage_dask.hdf5.reader import ByteRangeReader
@@ -144,7 +145,13 @@ def test_the_output_says_how_it_was_made(fls, tmp_path):
         provenance = json.loads(file.attrs["flimage_dask"])
         frame_keys = set(file["fli_0"].attrs)
     assert provenance["operation"] == "bleach_correction"
-    assert provenance["parameters"] == {"border_px": BORDER, "background": "per-frame"}
+    assert provenance["parameters"] == {
+        "border_px": BORDER,
+        "background": "per-frame",
+        "model": "exponential",
+        "exclude": [],
+        "robust": False,
+    }
     assert provenance["source"] == {"file": str(fls.path), "identifier": "simulated"}
     assert provenance["estimate"]["status"] == "bleaching"
     assert {"version", "created"} <= set(provenance)
@@ -404,3 +411,38 @@ def test_arrays_survive_pickling_and_the_end_of_their_series(series_path):
     assert np.array_equal(fl.compute(), expected)
     assert np.array_equal(raw.compute(), expected[3:5])
     assert corrected.compute().shape == expected.shape
+
+
+def second_order(tau, rate):
+    return 1 / (1 + rate * tau), 1.0
+
+
+SECOND_ORDER = DecayModel(
+    "second order", "amplitude / (1 + rate t) + offset", second_order, (AMPLITUDE, OFFSET), (RATE,)
+)
+
+
+@pytest.mark.parametrize("model", ["none", "biexponential", "linear+exponential", "stretched", "auto", SECOND_ORDER])
+def test_the_lazy_result_of_any_model_is_what_is_written(fls, tmp_path, model):
+    options = {"border_px": BORDER, "model": model, "exclude": [3, slice(5, 6)], "robust": True}
+    fls.bleach_correction(tmp_path / "out.h5", **options)
+    lazy = fls.bleach_corrected(**options)
+    estimate = fls.estimate_bleaching(**options)
+    assert np.array_equal(lazy.compute(), values(tmp_path / "out.h5"))
+    expected = (fls.fl.compute() - estimate.background) * estimate.factors[:, None, None]
+    assert np.allclose(lazy.compute(), expected, rtol=1e-6, atol=1e-4)
+    assert estimate.excluded == (3, 5)
+
+
+def test_the_same_frames_named_in_another_way_share_an_estimate(fls):
+    first = fls.estimate_bleaching(BORDER, exclude=[3, 4, -1])
+    assert fls.estimate_bleaching(BORDER, exclude=[slice(3, 5), 11]) is first
+    assert fls.estimate_bleaching(BORDER, exclude=np.isin(np.arange(12), [3, 4, 11])) is first
+
+
+def test_an_unknown_model_is_refused_before_anything_is_read(fls, monkeypatch):
+    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    with pytest.raises(ParameterError, match="model='cubic'"):
+        fls.bleach_corrected(BORDER, model="cubic")
+    with pytest.raises(ParameterError, match="exclude= names 12"):
+        fls.bleach_corrected(BORDER, exclude=12)

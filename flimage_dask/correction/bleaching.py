@@ -7,26 +7,33 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FitError, ParameterError, SeriesError
 from .background import BackgroundValues, frame_backgrounds
-from .decay import DecayFit, fit_constant, fit_exponential
-from .estimate import BLEACHING, NO_BLEACHING, BleachingEstimate
+from .choice import CANDIDATES, Choice, choose, exceeds_noise
+from .decay import ROUNDING
+from .estimate import BLEACHING, NO_BLEACHING, NOT_CORRECTED, BleachingEstimate
+from .models import EXPONENTIAL, NONE, DecayModel, model_named
+from .options import AUTO, FitOptions
+from .robust import huber_weights
+from .scaled import ScaledTrace
 
-__all__ = ["BleachingEstimate", "correct", "estimate_bleaching"]
+__all__ = ["BleachingEstimate", "FitOptions", "correct", "estimate_bleaching"]
 
 Array = NDArray[np.float64]
 
-#: A fit of three parameters and one frame to judge it by.
-MIN_FRAMES = 4
-#: Needed for "bleaching": n_eff ln(RSS_constant / RSS_exponential). Steady series of white noise
-#: exceed it in less than 1 % of simulations (tests/correction/test_bleaching.py).
-EVIDENCE = 9.0
-#: Rounding of a trace, relative to its largest value: sums in float64.
-ROUNDING = 1e-13
+#: The default, an exponential: three parameters and one frame to judge it by.
+MIN_FRAMES = EXPONENTIAL.min_frames
 #: Correction factors above this one are reported.
 LARGE_FACTOR = 10.0
+#: Factors below 1 by more than rounding are reported.
+BELOW_ONE = 1.0 - 1e-9
 
 
 def estimate_bleaching(
-    times: ArrayLike, trace: ArrayLike, *, background: BackgroundValues, border_px: int | None = None
+    times: ArrayLike,
+    trace: ArrayLike,
+    *,
+    background: BackgroundValues,
+    border_px: int | None = None,
+    fit: FitOptions | None = None,
 ) -> BleachingEstimate:
     """Fit the decay of a trace and derive the correction factors.
 
@@ -39,6 +46,8 @@ def estimate_bleaching(
         intensity are left out of the fit.
     background, border_px
         What the trace was made with; kept in the answer.
+    fit
+        Which model, and which frames; None fits an exponential to all of them.
 
     Returns
     -------
@@ -48,17 +57,18 @@ def estimate_bleaching(
     Raises
     ------
     FitError
-        (a ValueError) for fewer than four frames with a finite intensity, fewer than three
-        different times, or a fitted curve that reaches zero.
+        (a ValueError) for fewer frames with a finite intensity, or fewer different times, than
+        the model needs, or a fitted curve that reaches zero.
     SeriesError
         (a ValueError) for times that are not finite or all equal.
     ParameterError
-        (a ValueError) if times and trace differ in length.
+        (a ValueError) if times and trace differ in length, or there is no such model or frame.
 
     Notes
     -----
     It bleaches if ``n_eff ln(RSS_constant / RSS_exponential) > 9``, with n_eff the number of
-    independent frames (`effective_frames`): a drift within the noise is not corrected.
+    independent frames (`decay.effective_frames`): a drift within the noise is not corrected. Where
+    the exponential is the wrong curve, two of them are asked too (`choice.bleaches`).
 
     Examples
     --------
@@ -67,37 +77,52 @@ def estimate_bleaching(
     >>> print(f"{found.status}, last factor {found.factors[-1]:.6f}")
     bleaching, last factor 6.973489
     """
+    fit = FitOptions() if fit is None else fit
     times, trace = np.array(times, np.float64), np.array(trace, np.float64)
-    valid = np.isfinite(trace)
-    _check_frames(times, trace, valid)
-    fit = _choose(times[valid], trace[valid])
-    reference = np.flatnonzero(valid)[np.argmin(times[valid])]
-    # A frame before the first valid one has no data; its curve is not extrapolated backwards.
-    elapsed = np.maximum(times - times[reference], 0.0)
-    decay = fit.amplitude * np.exp(-fit.rate * elapsed) + fit.offset
-    decay[valid] = fit.curve
-    factors = np.ones_like(decay) if fit.model == "none" else _factors(decay, int(reference))
-    names = ("amplitude", "rate", "offset")
-    found = BleachingEstimate(
-        model="exponential",
-        status=NO_BLEACHING if fit.model == "none" else BLEACHING,
+    model = None if fit.model == AUTO else model_named(fit.model)
+    measured = np.isfinite(trace)
+    excluded = fit.excluded(trace.size)
+    used = measured & ~np.isin(np.arange(trace.size), excluded)
+    _check_frames(times, trace, used, EXPONENTIAL if model is None else model)
+
+    weights, outlying = _weights(model, times[used], trace[used], fit)
+    choice = choose(model, ScaledTrace.of(times[used], trace[used], weights))
+    best = choice.fit
+    first = float(times[used].min())
+    # A frame before the first of the fit has no data; its curve is not extrapolated backwards.
+    seen = np.maximum(times, first)
+    decay = best.at(seen)
+    decay[used] = best.curve
+    is_constant = best.model == NONE
+    factors = np.ones_like(decay) if is_constant else _factors(decay, int(np.argmax(used & (times == first))))
+    return BleachingEstimate(
+        model=best.model.name,
+        requested=AUTO if model is None else model.name,
+        formula=best.model.formula,
+        status=NOT_CORRECTED if model == NONE else NO_BLEACHING if is_constant else BLEACHING,
         background=background,
         border_px=border_px,
         times=times,
         trace=trace,
         decay=decay,
+        decay_errors=best.errors_at(seen),
         factors=factors,
-        parameters=dict(zip(names, (fit.amplitude, fit.rate, fit.offset), strict=True)),
-        standard_errors=dict(zip(names, fit.standard_errors, strict=True)),
-        r2=fit.r2,
-        rmse=fit.rmse,
-        left_out=tuple(int(position) for position in np.flatnonzero(~valid)),
-        warnings=_what_needs_a_look(fit, trace[valid], factors),
-        n_effective=fit.n_effective,
+        factor_errors=np.zeros_like(decay) if is_constant else best.log_ratio_errors(seen, first),
+        parameters=best.parameters,
+        standard_errors=best.standard_errors,
+        units={parameter.name: parameter.unit for parameter in best.model.parameters},
+        half_life=best.half_life,
+        r2=best.r2,
+        rmse=best.rmse,
+        aicc={name: tried.aicc for name, tried in choice.tried.items()},
+        left_out=_positions(~measured),
+        excluded=excluded,
+        outliers=tuple(int(position) for position in np.flatnonzero(used)[outlying]),
+        robust=fit.robust,
+        warnings=_what_needs_a_look(choice, factors, asked_for=model),
+        n_effective=best.n_effective,
+        neighbour_correlation=best.neighbour_correlation,
     )
-    for array in (times, trace, decay, factors):
-        array.setflags(write=False)
-    return found
 
 
 def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLike) -> NDArray[Any]:
@@ -141,8 +166,8 @@ def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLik
     return corrected
 
 
-def _check_frames(times: Array, trace: Array, valid: NDArray[np.bool_]) -> None:
-    """Refuse a series that no decay can be fitted to."""
+def _check_frames(times: Array, trace: Array, used: NDArray[np.bool_], model: DecayModel) -> None:
+    """Refuse a series that a model cannot be fitted to."""
     way_out = "Give the acquisition times with times= or frame_interval=."
     if times.ndim != 1 or times.shape != trace.shape:
         raise ParameterError(f"times {times.shape} and trace {trace.shape} need the same shape (n,).")
@@ -152,56 +177,65 @@ def _check_frames(times: Array, trace: Array, valid: NDArray[np.bool_]) -> None:
         raise SeriesError(
             f"the times of {unknown.size} of {times.size} frames are not finite (frames {named}). {way_out}"
         )
-    n_valid = np.count_nonzero(valid)
-    if n_valid < MIN_FRAMES:
+    curve = "an exponential decay" if model == EXPONENTIAL else f"the model '{model.name}'"
+    n_used = np.count_nonzero(used)
+    if n_used < model.min_frames:
+        fewer = f"The model 'exponential' needs {MIN_FRAMES}; " if model.min_frames > MIN_FRAMES else ""
         raise FitError(
-            f"an exponential decay needs at least {MIN_FRAMES} frames with a finite intensity; {n_valid} of "
-            f"{times.size} have one. background_correction needs no fit and takes any number of frames."
+            f"{curve} needs at least {model.min_frames} frames with a finite intensity; {n_used} of "
+            f"{times.size} have one. {fewer}background_correction needs no fit and takes any number of frames."
         )
-    n_times = len(np.unique(times[valid]))
+    n_times = len(np.unique(times[used]))
     if n_times == 1:
-        raise SeriesError(f"all {n_valid} frames have the same time, {times[valid][0]:g} s. {way_out}")
-    if n_times < 3:
-        raise FitError(f"an exponential decay needs at least 3 different times, not {n_times}. {way_out}")
+        raise SeriesError(f"all {n_used} frames have the same time, {times[used][0]:g} s. {way_out}")
+    if n_times < model.n_parameters:
+        raise FitError(f"{curve} needs at least {model.n_parameters} different times, not {n_times}. {way_out}")
 
 
-def _choose(times: Array, trace: Array) -> DecayFit:
-    """Fit a constant and an exponential, and return the one that the trace supports."""
-    constant = fit_constant(times, trace)
-    rounding = ROUNDING * float(np.abs(trace).max())
-    if constant.rmse <= 10.0 * rounding:
-        return constant
-    exponential = fit_exponential(times, trace)
-    # What is left of a perfect fit is rounding, whose correlation of neighbours means nothing.
-    if exponential.rmse <= rounding:
-        return exponential
-    evidence = exponential.n_effective * np.log(constant.rss / exponential.rss)
-    return exponential if evidence > EVIDENCE else constant
+def _weights(
+    model: DecayModel | None, times: Array, trace: Array, fit: FitOptions
+) -> tuple[Array | None, NDArray[np.bool_]]:
+    """Weight the frames alike, or those far from the most flexible curve in question less."""
+    if not fit.robust:
+        return None, np.zeros(len(trace), np.bool_)
+    enough = [candidate for candidate in CANDIDATES if len(trace) >= candidate.min_frames]
+    return huber_weights(enough[-1] if model is None else model, times, trace)
 
 
 def _factors(decay: Array, reference: int) -> Array:
-    with np.errstate(divide="ignore", over="ignore"):
-        factors: Array = decay[reference] / decay
-    endless = np.flatnonzero(~np.isfinite(factors))
+    endless = np.flatnonzero(decay <= ROUNDING * decay[reference])
     if endless.size:
         raise FitError(
             f"the fitted decay reaches 0 at frame {endless[0]}, which no factor can correct. "
             f"Leave out the frames without fluorescence, such as with fls[:{endless[0]}]."
         )
+    factors: Array = decay[reference] / decay
     return factors
 
 
-def _what_needs_a_look(fit: DecayFit, trace: Array, factors: Array) -> tuple[str, ...]:
-    largest = int(np.argmax(factors))
-    if factors[largest] > LARGE_FACTOR:
-        text = (
-            f"the correction factor reaches {factors[largest]:.4g} (frame {largest}), and so does the gain "
-            "of noise. Leave out the faintest frames, or denoise first."
-        )
-        return (text,)
-    if fit.model == "none" and fit.rmse > 10.0 * ROUNDING * float(np.abs(trace).max()):
+def _what_needs_a_look(choice: Choice, factors: Array, *, asked_for: DecayModel | None) -> tuple[str, ...]:
+    fit = choice.fit
+    if fit.model == NONE:
         text = (
             "the intensity varies, but does not decay beyond its noise: no bleaching is corrected, all factors are 1."
         )
-        return (text,)
-    return ()
+        return (text,) if fit.varies and asked_for != NONE else ()
+    texts = []
+    if fit.model == EXPONENTIAL and asked_for is not None and not exceeds_noise(choice.tried[NONE.name], fit):
+        texts.append("the intensity decays, but not as an exponential: give model='auto'.")
+    largest, least = int(np.argmax(factors)), int(np.argmin(factors))
+    if factors[largest] > LARGE_FACTOR:
+        texts.append(
+            f"the correction factor reaches {factors[largest]:.4g} (frame {largest}), and so does the gain "
+            "of noise. Leave out the faintest frames, or denoise first."
+        )
+    if factors[least] < BELOW_ONE:
+        texts.append(
+            f"the fitted decay rises: frame {least} is dimmed, by a factor of {factors[least]:.4g}. "
+            "The model 'exponential' never falls below a factor of 1."
+        )
+    return tuple(texts)
+
+
+def _positions(marked: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(position) for position in np.flatnonzero(marked))

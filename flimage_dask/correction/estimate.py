@@ -12,6 +12,8 @@ Array = NDArray[np.float64]
 
 BLEACHING = "bleaching"
 NO_BLEACHING = "no bleaching"
+#: Somebody asked for the model "none".
+NOT_CORRECTED = "not corrected"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +23,15 @@ class BleachingEstimate:
     Parameters
     ----------
     model
-        The curve that was fitted: "exponential".
+        The curve that the factors come from; "none", a constant, where the trace does not decay beyond
+        its noise.
+    requested
+        The model that was asked for, such as "auto".
+    formula
+        The curve in the names of the parameters, with ``t`` the time since the reference.
     status
-        "bleaching", or "no bleaching" where a constant describes the trace as well.
+        "bleaching"; "no bleaching" where a constant describes the trace as well; "not
+        corrected" where the model "none" was asked for.
     background
         Subtracted from the frames [counts]: a number, (n,) numbers or an image (y, x).
     border_px
@@ -34,23 +42,40 @@ class BleachingEstimate:
         (n,) intensity of each frame above the background [counts].
     decay
         (n,) fitted curve at each time [counts].
+    decay_errors
+        (n,) its standard errors [counts].
     factors
-        (n,) the curve at the earliest valid frame over the curve; 1.0 without bleaching.
-    parameters
-        ``amplitude`` [counts], ``rate`` [1/s] and ``offset`` [counts] of
-        ``amplitude * exp(-rate * (t - t0)) + offset``, t0 the time of the earliest valid frame.
-    standard_errors
-        Of the parameters; NaN where a parameter is held by its limit or not determined.
+        (n,) the curve at the reference, the earliest frame of the fit, over the curve; 1.0 without
+        bleaching.
+    factor_errors
+        (n,) half the widths of the 68 % intervals of ``log(factors)``.
+    parameters, standard_errors, units
+        By name, those of the curve. An error is NaN where a parameter is held by its limit or not
+        determined. Both widths and errors allow for correlated residuals, but not for a curve that
+        is the wrong one.
+    half_life
+        Time in which the bleachable part of the curve halves [s]; inf without bleaching, NaN where the
+        curve has none.
     r2
         Share of the trace's variance that is explained; NaN for a constant trace.
     rmse
         Root of the mean squared residual [counts].
+    aicc
+        Akaike's criterion of every model that was tried, by name; the lower the better.
     left_out
         Positions of frames without a finite intensity. They take no part in the fit, and get a factor.
+    excluded
+        Positions of frames that were to be left out. They get a factor too.
+    outliers
+        Positions of frames further than 3.5 standard deviations from a robust fit.
+    robust
+        Whether frames far from the curve counted less.
     warnings
         What needs a look.
     n_effective
         Independent frames that the fit's residuals are worth.
+    neighbour_correlation
+        Correlation of neighbouring residuals, from 0 to 0.99.
 
     Notes
     -----
@@ -58,26 +83,47 @@ class BleachingEstimate:
     """
 
     model: str
+    requested: str
+    formula: str
     status: str
     background: BackgroundValues
     border_px: int | None
     times: Array
     trace: Array
     decay: Array
+    decay_errors: Array
     factors: Array
+    factor_errors: Array
     parameters: dict[str, float]
     standard_errors: dict[str, float]
+    units: dict[str, str]
+    half_life: float
     r2: float
     rmse: float
+    aicc: dict[str, float]
     left_out: tuple[int, ...]
+    excluded: tuple[int, ...]
+    outliers: tuple[int, ...]
+    robust: bool
     warnings: tuple[str, ...]
-    n_effective: float = np.nan
+    n_effective: float
+    neighbour_correlation: float
+
+    def __post_init__(self) -> None:
+        for array in (self.times, self.trace, self.decay, self.decay_errors, self.factors, self.factor_errors):
+            array.setflags(write=False)
 
     @property
-    def half_life(self) -> float:
-        """Time in which the bleachable part halves [s]; inf without bleaching."""
-        rate = self.parameters["rate"]
-        return float(np.log(2.0) / rate) if rate > 0.0 else np.inf
+    def residuals(self) -> Array:
+        """(n,) trace minus curve [counts]; NaN for frames without a finite intensity."""
+        residuals: Array = self.trace - self.decay
+        return residuals
+
+    @property
+    def factor_interval(self) -> tuple[Array, Array]:
+        """Lower and upper ends (n,) of the 68 % intervals of the factors."""
+        spread = np.exp(self.factor_errors)
+        return self.factors / spread, self.factors * spread
 
     @property
     def bleached_fraction(self) -> float:
@@ -88,6 +134,15 @@ class BleachingEstimate:
     def largest_factor(self) -> float:
         """The largest correction factor, by which the noise of its frame is multiplied too."""
         return float(self.factors.max())
+
+    @property
+    def noise_gain(self) -> float:
+        """Noise of the most corrected frame relative to the reference frame, if it is noise of the light.
+
+        The root of the largest factor: a frame that bleached to a quarter has half the shot noise,
+        which is then multiplied by four. Noise of the camera is multiplied by the whole factor.
+        """
+        return float(np.sqrt(self.largest_factor))
 
     def summary(self) -> dict[str, Any]:
         """Return the estimate without its arrays, ready for JSON.
@@ -101,42 +156,67 @@ class BleachingEstimate:
         kind = {0: "constant", 1: "per-frame", 2: "image"}[np.ndim(self.background)]
         values = np.asarray(self.background, np.float64)
         finite = values[np.isfinite(values)]
+        largest = int(np.argmax(self.factors))
+        low, high = (float(ends[largest]) for ends in self.factor_interval)
         return {
             "model": self.model,
+            "requested": self.requested,
+            "formula": self.formula,
             "status": self.status,
             "background_kind": kind,
             "background": float(finite.mean()) if finite.size else None,
             "border_px": self.border_px,
             "n_frames": len(self.trace),
             "n_left_out": len(self.left_out),
+            "excluded": list(self.excluded),
+            "robust": self.robust,
+            "outliers": list(self.outliers),
             "n_effective": _json_number(self.n_effective),
-            "parameters": {name: _json_number(value) for name, value in self.parameters.items()},
-            "standard_errors": {name: _json_number(value) for name, value in self.standard_errors.items()},
+            "neighbour_correlation": _json_number(self.neighbour_correlation),
+            "parameters": _json_numbers(self.parameters),
+            "standard_errors": _json_numbers(self.standard_errors),
+            "units": dict(self.units),
             "half_life": _json_number(self.half_life),
             "bleached_fraction": _json_number(self.bleached_fraction),
             "largest_factor": _json_number(self.largest_factor),
+            "largest_factor_interval": [_json_number(low), _json_number(high)],
+            "noise_gain": _json_number(self.noise_gain),
             "r2": _json_number(self.r2),
             "rmse": _json_number(self.rmse),
+            "aicc": _json_numbers(self.aicc),
             "warnings": list(self.warnings),
         }
 
     def __repr__(self) -> str:
         found = self.summary()
-        n_fitted = len(self.trace) - len(self.left_out)
+        n_fitted = len(self.trace) - len(self.left_out) - len(self.excluded)
         background = "none" if found["background"] is None else f"{found['background']:.6g} counts"
         lines = [
             f"BleachingEstimate: {self.status}, {n_fitted} of {len(self.trace)} frames fitted",
             f"  background  {background} ({found['background_kind']})",
         ]
         if self.status == BLEACHING:
-            amplitude, rate, offset = (self.parameters[name] for name in ("amplitude", "rate", "offset"))
+            low, high = found["largest_factor_interval"]
             lines += [
-                f"  decay       {amplitude:.6g} exp(-{rate:.6g}/s t) + {offset:.6g} counts, R2 {self.r2:.5f}",
+                f"  decay       {self.model}, R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}",
                 f"  half-life   {self.half_life:.6g} s, {self.bleached_fraction:.1%} bleached at the end",
-                f"  factors     up to {self.largest_factor:.6g}",
+                f"  factors     up to {self.largest_factor:.6g} ({low:.6g} to {high:.6g})",
             ]
         return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])
+
+    def parameters_in_words(self) -> list[str]:
+        """Return each parameter with its standard error, where it has one, and its unit."""
+        words = []
+        for name, value in self.parameters.items():
+            error = self.standard_errors[name]
+            spread = f" ± {error:.2g}" if np.isfinite(error) else ""
+            words.append(f"{name} {value:.6g}{spread} {self.units[name]}".rstrip())
+        return words
 
 
 def _json_number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _json_numbers(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: _json_number(value) for name, value in values.items()}
