@@ -112,8 +112,9 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         border_px, background, model, exclude, robust, times, frame_interval
             See `estimate_bleaching`.
         estimate
-            A known estimate, such as that of another series with as many frames, instead of
-            making one from these frames.
+            A known estimate of a series with as many frames, instead of making one from these frames. Its
+            background is subtracted, and the arguments above are not used; for another background
+            give ``dataclasses.replace(estimate, background=…)``.
 
         Returns
         -------
@@ -136,14 +137,12 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         >>> fls.bleach_corrected(border_px=2)[::29, 8, 8].compute().round(3)
         array([100., 100.], dtype=float32)
         """
-        if estimate is not None:
-            if len(estimate.factors) != len(self):
-                raise ParameterError(
-                    f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
-                )
-            return bleach_corrected(self.fl, estimate)
-        request = self._request(border_px, background, times, frame_interval, FitOptions(model, exclude, robust))
-        return bleach_corrected(self.fl, lazy_estimate(self._source(), request))
+        wanted = self._wanted(
+            estimate, border_px, background, times, frame_interval, FitOptions(model, exclude, robust)
+        )
+        if isinstance(wanted, EstimateRequest):
+            return bleach_corrected(self.fl, lazy_estimate(self._source(), wanted))
+        return bleach_corrected(self.fl, wanted)
 
     def bleach_correction(
         self,
@@ -159,6 +158,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         robust: bool = False,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
+        estimate: BleachingEstimate | None = None,
         overwrite: bool = False,
         progress: bool | None = None,
     ) -> tuple[float | NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -173,6 +173,9 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             See `estimate_bleaching`.
         flscorr
             Frames to correct instead of these, such as a denoised version of them.
+        estimate
+            A known estimate instead of making one from these frames: that of a reference series, of
+            another channel, or one read from JSON; see `bleach_corrected`.
         count, max_count
             `multiprocessing.Value` or alike. `max_count` grows by three times the number of frames
             at once, `count` as they are done (by two thirds of it without `h5out`).
@@ -201,31 +204,34 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         target = self if flscorr is None else flscorr
         if len(target) != len(self):
             raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
-        request = self._request(border_px, background, times, frame_interval, FitOptions(model, exclude, robust))
+        wanted = self._wanted(
+            estimate, border_px, background, times, frame_interval, FitOptions(model, exclude, robust)
+        )
+        given_times = times is not None or frame_interval is not None
+        new_times = self._times(times, frame_interval) if given_times else None
         advance = _counting(count, max_count, 3 * len(self))
         if h5out is not None:
             check_output(h5out, self.path, overwrite=overwrite)
-        estimate = self._estimate(request, progress, advance)
+        found = self._obtain(wanted, progress, advance)
         if h5out is not None:
-            given_times = times is not None or frame_interval is not None
             target._write(
-                bleach_corrected(target.fl, estimate),
+                bleach_corrected(target.fl, found),
                 h5out,
                 operation="bleach_correction",
                 parameters={
-                    "border_px": border_px,
-                    "background": _in_words(background),
-                    "model": estimate.requested,
-                    "exclude": list(estimate.excluded),
-                    "robust": robust,
+                    "border_px": found.border_px if isinstance(wanted, BleachingEstimate) else border_px,
+                    "background": _in_words(background if isinstance(wanted, EstimateRequest) else found.background),
+                    "model": found.requested,
+                    "exclude": list(found.excluded),
+                    "robust": found.robust,
                 },
-                estimate=estimate,
-                times=request.times if given_times else None,
+                estimate=found,
+                times=new_times,
                 overwrite=overwrite,
                 progress=progress,
                 advance=advance,
             )
-        return estimate.background, estimate.trace.copy(), estimate.decay.copy(), estimate.times.copy()
+        return found.background, found.trace.copy(), found.decay.copy(), found.times.copy()
 
     def background_corrected(self, background: Background = "constant", border_px: int = 20) -> da.Array:
         """Subtract the background lazily.
@@ -356,6 +362,40 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         # As positions, so that the same frames named in another way make the same request.
         fit = replace(fit, exclude=fit.excluded(len(self)))
         return EstimateRequest(self._times(times, frame_interval), checked, border_px, fit)
+
+    def _wanted(
+        self,
+        estimate: BleachingEstimate | None,
+        border_px: int,
+        background: Background,
+        times: ArrayLike | None,
+        frame_interval: float | None,
+        fit: FitOptions,
+    ) -> BleachingEstimate | EstimateRequest:
+        """Return the estimate that is given, or what one is to be made from."""
+        if estimate is None:
+            return self._request(border_px, background, times, frame_interval, fit)
+        if len(estimate.factors) != len(self):
+            raise ParameterError(
+                f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
+            )
+        if np.ndim(estimate.background) == 2 and np.shape(estimate.background) != self._frame_shape():
+            raise ParameterError(
+                f"the background of the estimate has shape {np.shape(estimate.background)}; the frames have "
+                f"{self._frame_shape()}: give one with dataclasses.replace(estimate, background=…)."
+            )
+        return estimate
+
+    def _obtain(
+        self,
+        wanted: BleachingEstimate | EstimateRequest,
+        progress: bool | None,
+        advance: Callable[[int], None],
+    ) -> BleachingEstimate:
+        if isinstance(wanted, EstimateRequest):
+            return self._estimate(wanted, progress, advance)
+        advance(2 * len(self))
+        return wanted
 
     def _frame_shape(self) -> tuple[int, int]:
         _, height, width = self.shape

@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 import warnings
 from collections import OrderedDict
+from dataclasses import replace
 
 import dask
 import dask.array as da
@@ -14,7 +15,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import flimage_dask.estimation as estimation
-from flimage_dask import BleachingWarning, FLImage, FLSeries, SchedulerWarning
+from flimage_dask import BleachingEstimate, BleachingWarning, FLImage, FLSeries, SchedulerWarning
 from flimage_dask.correction.models import AMPLITUDE, OFFSET, RATE, DecayModel
 from flimage_dask.correction.trace import Band
 from flimage_dask.errors import FitError, FrameDataError, OutputExistsError, ParameterError, SeriesError
@@ -118,6 +119,36 @@ def test_an_estimate_serves_another_series(fls):
     assert np.array_equal(corrected.compute(), fls.bleach_corrected(BORDER).compute())
     with pytest.raises(ParameterError, match="12 frames"):
         fls[:5].bleach_corrected(estimate=estimate)
+
+
+def test_an_estimate_that_is_given_is_applied_and_recorded(fls, tmp_path, monkeypatch):
+    estimate = BleachingEstimate.from_json(fls.estimate_bleaching(BORDER, model="auto").to_json())
+    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    with multiprocessing.Manager() as manager:
+        count, max_count = manager.Value("i", 0), manager.Value("i", 0)
+        found = fls.bleach_correction(tmp_path / "out.h5", 1, count=count, max_count=max_count, estimate=estimate)
+        assert count.value == max_count.value == 36
+    assert found[0] == estimate.background
+    assert np.array_equal(values(tmp_path / "out.h5"), fls.bleach_corrected(estimate=estimate).compute())
+    with h5py.File(tmp_path / "out.h5") as file:
+        provenance = json.loads(file.attrs["flimage_dask"])
+    assert provenance["parameters"]["border_px"] == BORDER
+    assert provenance["parameters"]["model"] == "auto"
+    assert provenance["estimate"] == estimate.summary()
+
+
+def test_an_estimate_serves_another_channel_with_a_background_of_its_own(fls):
+    estimate = replace(fls.estimate_bleaching(BORDER), background=3.0)
+    expected = (fls.fl.compute() - 3.0) * estimate.factors[:, None, None]
+    assert np.allclose(fls.bleach_corrected(estimate=estimate).compute(), expected, rtol=1e-6)
+
+
+def test_an_estimate_of_another_shape_of_frames_is_refused(fls, tmp_path):
+    estimate = replace(fls.estimate_bleaching(BORDER), background=np.zeros((3, 3)))
+    with pytest.raises(ParameterError, match=r"background of the estimate has shape \(3, 3\)"):
+        fls.bleach_correction(tmp_path / "out.h5", estimate=estimate)
+    with pytest.raises(ParameterError, match="12 frames"):
+        fls[:5].bleach_correction(tmp_path / "out.h5", estimate=estimate)
 
 
 def test_a_denoised_version_is_corrected_with_the_estimate_of_the_original(fls, tmp_path):

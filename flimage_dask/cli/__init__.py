@@ -6,6 +6,7 @@ from .._version import __version__
 from .correct import correct
 from .demo import demo
 from .denoise import denoise
+from .estimate import estimate
 from .failures import PROGRAM, OneLineErrors, traceback_option
 from .info import info
 
@@ -31,5 +32,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (info, correct, denoise, demo):
+for command in (info, estimate, correct, denoise, demo):
     main.add_command(command)

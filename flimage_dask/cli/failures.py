@@ -24,6 +24,8 @@ _OPTIONS = (
     (r"frame_interval=", "--frame-interval "),
     (r"background=", "--background "),
     (r"weight=", "--weight "),
+    (r"model='auto'", "--model auto"),
+    (r"exclude=", "--exclude "),
     (r"fls\[([-\d:]+)\]", r"--frames \1"),
     (r"a side of frame_shape=", "--size "),
     (r"\bseed=", "--seed "),

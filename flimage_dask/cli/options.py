@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..correction.models import MODELS
+from ..correction.options import AUTO, FitOptions
 from ..errors import OutputExistsError, ParameterError
 
 if TYPE_CHECKING:
@@ -32,8 +34,16 @@ def input_and_output(command: _Command) -> _Command:
 
 def _read_frames(context: click.Context, parameter: click.Parameter, text: str | None) -> slice | None:
     """Read a slice as in Python: first, the one after the last, step."""
-    if text is None:
-        return None
+    return None if text is None else _slice(text)
+
+
+def _read_excluded(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[int | slice]:
+    """Read positions and slices, several of them separated by commas."""
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    return [_slice(part) if ":" in part else _position(part) for part in parts]
+
+
+def _slice(text: str) -> slice:
     try:
         numbers = [int(part) if part.strip() else None for part in text.split(":")]
     except ValueError:
@@ -41,6 +51,13 @@ def _read_frames(context: click.Context, parameter: click.Parameter, text: str |
     if len(numbers) not in (2, 3) or numbers[2:] == [0]:
         raise click.BadParameter(f"'{text}' is no slice of frames, first:end:step, such as ::2 or 0:100")
     return slice(*numbers)
+
+
+def _position(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}' is neither a frame nor a slice of frames, such as 3 or 10:12") from error
 
 
 def _read_background(context: click.Context, parameter: click.Parameter, text: str) -> "Background":
@@ -72,8 +89,36 @@ frames_option = click.option(
     callback=_read_frames,
     help="Take only these frames, a slice as in Python, such as 10:200 or ::2.",
 )
+border_option = click.option(
+    "--border", metavar="PX", default=20, show_default=True, help="Width of the border without objects [px]."
+)
+frame_interval_option = click.option(
+    "--frame-interval", metavar="SECONDS", type=float, help="Time from frame to frame, if the file has no times [s]."
+)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object instead of text.")
+
+
+_model_option = click.option(
+    "--model",
+    type=click.Choice([AUTO, *MODELS]),
+    default=FitOptions.model,
+    show_default=True,
+    help="The curve of the decay; auto: the one that describes it best.",
+)
+_exclude_option = click.option(
+    "--exclude",
+    metavar="FRAMES",
+    multiple=True,
+    callback=_read_excluded,
+    help="Leave these frames out of the fit: 3, or 10:12 for 10 and 11, or several with commas. They are corrected.",
+)
+_robust_option = click.option("--robust", is_flag=True, help="Let frames far from the curve count less.")
+
+
+def fit_options(command: _Command) -> _Command:
+    """Add the options that say how the decay is fitted: --model, --exclude, --robust."""
+    return _model_option(_exclude_option(_robust_option(command)))
 
 
 def chosen_frames(series: "FLSeries", frames: slice | None) -> "CorrectableFrames":
@@ -91,3 +136,8 @@ def refuse_existing(target: Path, *, overwrite: bool) -> None:
     """Refuse an output that exists, before anything is read."""
     if target.exists() and not target.is_dir() and not overwrite:
         raise OutputExistsError(f"'{target}' exists already: choose another name, or give --overwrite.")
+
+
+def read_text(file: Path) -> str:
+    """Read a text file, whatever is in it."""
+    return file.read_text(encoding="utf-8", errors="replace")

@@ -186,10 +186,11 @@ class DecayFit:
 
     def _by_name(self, values: Array) -> dict[str, float]:
         counts, seconds = self.trace.largest, self.trace.span
-        return {
+        named = {
             parameter.name: parameter.in_units(value, counts, seconds)
             for parameter, value in zip(self.model.parameters, values, strict=True)
         }
+        return dict(sorted(named.items(), key=lambda entry: self.model.formula.find(entry[0])))
 
 
 def fit_decay(model: DecayModel, times: Array, trace: Array, weights: Array | None = None) -> DecayFit:
@@ -217,7 +218,7 @@ def fit_decay(model: DecayModel, times: Array, trace: Array, weights: Array | No
     >>> times = np.arange(50) / 10
     >>> fit = fit_decay(EXPONENTIAL, times, 150 * np.exp(-0.5 * times) + 10)
     >>> {name: round(value, 9) for name, value in fit.parameters.items()}
-    {'amplitude': 150.0, 'offset': 10.0, 'rate': 0.5}
+    {'amplitude': 150.0, 'rate': 0.5, 'offset': 10.0}
     """
     return fit_scaled(model, ScaledTrace.of(times, trace, weights))
 

@@ -1,12 +1,16 @@
 """What was found out about the bleaching of a series: one value from the fit to the output file."""
 
+import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .background import BackgroundValues
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
@@ -186,6 +190,68 @@ class BleachingEstimate:
             "aicc": _json_numbers(self.aicc),
             "warnings": list(self.warnings),
         }
+
+    def to_json(self) -> str:
+        """Write everything as one JSON object, such as for another program or another series.
+
+        Returns
+        -------
+        str
+            The keys of `summary`, and the arrays; see `estimate_json`.
+
+        Examples
+        --------
+        >>> from flimage_dask.correction.bleaching import estimate_bleaching
+        >>> found = estimate_bleaching(range(9), 0.7 ** np.arange(9), background=0.0)
+        >>> again = BleachingEstimate.from_json(found.to_json())
+        >>> bool((again.factors == found.factors).all())
+        True
+        """
+        from .estimate_json import as_json
+
+        return as_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "BleachingEstimate":
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if the text is no such object.
+        """
+        from .estimate_json import from_json
+
+        return from_json(text)
+
+    def plot(self, path: "str | os.PathLike[str] | None" = None, *, title: str | None = None) -> "Figure":
+        """Draw the trace with the fit, the factors and the residuals, each with what is sure about it.
+
+        Parameters
+        ----------
+        path
+            A PNG file to write or replace. None writes nothing.
+        title
+            A heading. None leaves it out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Which a notebook shows.
+
+        Raises
+        ------
+        ParameterError, FileError
+            (a ValueError, an OSError) if `path` is no PNG, or cannot be written.
+        """
+        from ..view.fit_picture import draw_fit
+
+        return draw_fit(self, path, title=title)
+
+    def _repr_html_(self) -> str:
+        from ..view.html import estimate_html
+
+        return estimate_html(self)
 
     def __repr__(self) -> str:
         found = self.summary()

@@ -1,0 +1,74 @@
+"""``flimage-dask estimate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .failures import traceback_option, warnings_in_one_line
+from .options import (
+    PATH,
+    background_option,
+    border_option,
+    chosen_frames,
+    examples,
+    fit_options,
+    frame_interval_option,
+    frames_option,
+)
+
+if TYPE_CHECKING:
+    from ..estimation import Background
+
+
+@click.command(
+    short_help="Find out how a series bleaches.",
+    epilog=examples(
+        "flimage-dask estimate series.h5 --model auto --plot fit.png",
+        "flimage-dask estimate series.h5 --model auto --exclude 10:12 --json estimate.json",
+    ),
+)
+@click.argument("file", metavar="FILE", type=PATH)
+@border_option
+@background_option
+@fit_options
+@frames_option
+@frame_interval_option
+@click.option("--json", "json_file", metavar="JSON", type=PATH, help="Write the estimate into this file; - for here.")
+@click.option("--plot", "picture", metavar="PNG", type=PATH, help="Draw trace, fit, factors and residuals.")
+@traceback_option
+def estimate(
+    file: Path,
+    border: int,
+    background: "Background",
+    model: str,
+    exclude: list[int | slice],
+    robust: bool,
+    frames: slice | None,
+    frame_interval: float | None,
+    json_file: Path | None,
+    picture: Path | None,
+) -> None:
+    """Fit the decay of the series FILE, and write nothing but what is asked for.
+
+    The JSON holds model, parameters, standard errors, r2, aicc, factors and more, and can be applied to
+    another series with flimage-dask correct --estimate. Both files are replaced if they exist.
+    """
+    from ..series import FLSeries
+    from ..view.run import estimate_text
+    from ..view.style import check_is_png
+
+    if picture is not None:
+        check_is_png(picture)
+    with warnings_in_one_line(), FLSeries(h5file=file, h5mode="r") as series:
+        found = chosen_frames(series, frames).estimate_bleaching(
+            border, background=background, model=model, exclude=exclude, robust=robust, frame_interval=frame_interval
+        )
+    if picture is not None:
+        found.plot(picture, title=file.name)
+    if json_file == Path("-"):
+        click.echo(found.to_json())
+        return
+    if json_file is not None:
+        json_file.write_text(found.to_json(), encoding="utf-8")
+    click.echo(estimate_text(file, found, [written for written in (json_file, picture) if written is not None]))
