@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .budget import MemoryPlan, plan_memory
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv, load_restoration
 from .correction.models import DecayModel
@@ -24,8 +26,12 @@ from .estimation import (
     estimate_once,
     lazy_estimate,
 )
-from .execution import write_series
+from .execution import compute, count_threads, write_series
+from .frame_source import FrameSource
+from .hdf5.attributes import Columns
+from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output, check_output
+from .lazy import lazy_series
 from .progress import track
 from .sequence import FrameSequence
 
@@ -49,6 +55,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         robust: bool = False,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
+        memory: int | str | None = None,
         progress: bool | None = None,
     ) -> BleachingEstimate:
         """Find out how the frames bleach, without writing anything.
@@ -73,6 +80,8 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             Acquisition times (n,) [s], if the frames carry none or wrong ones.
         frame_interval
             Time from one frame to the next [s], instead of `times`.
+        memory
+            What the run may add to the memory of the process, such as ``"1 GiB"``.
         progress
             Show a progress bar; None shows it in a terminal and in a notebook.
 
@@ -91,7 +100,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             (a ValueError) for a border that leaves no centre, or another wrong argument.
         """
         request = self._request(border_px, background, times, frame_interval, FitOptions(model, exclude, robust))
-        return self._estimate(request, progress, _nobody)
+        return self._estimate(self._source(), request, self._plan(memory), progress, _nobody)
 
     def bleach_corrected(
         self,
@@ -159,6 +168,10 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
         estimate: BleachingEstimate | None = None,
+        compression: Compression = "gzip",
+        level: int | None = None,
+        shuffle: bool | None = None,
+        memory: int | str | None = None,
         overwrite: bool = False,
         progress: bool | None = None,
     ) -> tuple[float | NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -179,6 +192,16 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         count, max_count
             `multiprocessing.Value` or alike. `max_count` grows by three times the number of frames
             at once, `count` as they are done (by two thirds of it without `h5out`).
+        compression
+            Of the output: "gzip", which every HDF5 program reads; "lzf"; None; or a filter such as
+            ``hdf5plugin.Zstd()``.
+        level
+            Of "gzip", 0 to 9; by default a fast one.
+        shuffle
+            Group bytes of equal significance; by default what makes a sample of the output smaller.
+        memory
+            What the run may add to the memory of the process, such as ``"1 GiB"``; see
+            `flimage_dask.budget.plan_memory`.
         overwrite
             Replace a file that exists.
 
@@ -204,19 +227,30 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         target = self if flscorr is None else flscorr
         if len(target) != len(self):
             raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
-        wanted = self._wanted(
-            estimate, border_px, background, times, frame_interval, FitOptions(model, exclude, robust)
-        )
+        storage, fit = Storage(compression, level, shuffle), FitOptions(model, exclude, robust)
+        if estimate is None:
+            check_background(background, border_px, self._frame_shape())
+        if h5out is not None:
+            check_output(h5out, self.path, overwrite=overwrite)
+        # Read before the times, which are then among them: every frame is visited once.
+        columns = {} if h5out is None else target.meta
+        wanted = self._wanted(estimate, border_px, background, times, frame_interval, fit)
         given_times = times is not None or frame_interval is not None
         new_times = self._times(times, frame_interval) if given_times else None
         advance = _counting(count, max_count, 3 * len(self))
+        plan = self._plan(memory)
+        source = self._source()
+        if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
+            source = source.keeping(plan.kept_bytes)
+        found = self._obtain(source, wanted, plan, progress, advance)
         if h5out is not None:
-            check_output(h5out, self.path, overwrite=overwrite)
-        found = self._obtain(wanted, progress, advance)
-        if h5out is not None:
+            fl = lazy_series(source if target is self else target._source(), plan.block_bytes).fl
             target._write(
-                bleach_corrected(target.fl, found),
+                bleach_corrected(fl, found),
                 h5out,
+                columns=columns,
+                storage=storage,
+                plan=plan,
                 operation="bleach_correction",
                 parameters={
                     "border_px": found.border_px if isinstance(wanted, BleachingEstimate) else border_px,
@@ -260,6 +294,10 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         border_px: int = 20,
         *,
         background: Background = "constant",
+        compression: Compression = "gzip",
+        level: int | None = None,
+        shuffle: bool | None = None,
+        memory: int | str | None = None,
         overwrite: bool = False,
         progress: bool | None = None,
     ) -> None:
@@ -267,7 +305,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
 
         Parameters
         ----------
-        h5out, overwrite, progress
+        h5out, compression, level, shuffle, memory, overwrite, progress
             See `bleach_correction`.
         border_px, background
             See `estimate_bleaching`.
@@ -277,10 +315,17 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         ParameterError, FileError
             See `background_corrected` and `bleach_correction`.
         """
+        storage = Storage(compression, level, shuffle)
+        checked = check_background(background, border_px, self._frame_shape())
         check_output(h5out, self.path, overwrite=overwrite)
+        plan = self._plan(memory)
+        fl = lazy_series(self._source(), plan.block_bytes).fl
         self._write(
-            self.background_corrected(background, border_px),
+            background_corrected(fl, checked, border_px),
             h5out,
+            columns=self.meta,
+            storage=storage,
+            plan=plan,
             operation="background_correction",
             parameters={"border_px": border_px, "background": _in_words(background)},
             overwrite=overwrite,
@@ -307,11 +352,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         ParameterError
             (a ValueError) unless `weight` is a positive number.
         """
-        load_restoration()
-        if not 0 < weight < np.inf:
-            raise ParameterError(f"weight={weight!r} must be a positive number.")
-        fl = self.fl
-        return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
+        return _denoised(self.fl, weight)
 
     def denoise(
         self,
@@ -320,6 +361,10 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         max_count: SharedCounter | None = None,
         *,
         weight: float = 2,
+        compression: Compression = "gzip",
+        level: int | None = None,
+        shuffle: bool | None = None,
+        memory: int | str | None = None,
         overwrite: bool = False,
         progress: bool | None = None,
     ) -> None:
@@ -327,7 +372,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
 
         Parameters
         ----------
-        h5file, overwrite, progress
+        h5file, compression, level, shuffle, memory, overwrite, progress
             See `bleach_correction`.
         count, max_count
             `multiprocessing.Value` or alike, which grow by the number of frames.
@@ -339,10 +384,15 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         ImportError, ParameterError, FileError
             See `denoised` and `bleach_correction`.
         """
+        storage = Storage(compression, level, shuffle)
         advance = _counting(count, max_count, len(self))
+        plan = self._plan(memory)
         self._write(
-            self.denoised(weight),
+            _denoised(lazy_series(self._source(), plan.block_bytes).fl, weight),
             h5file,
+            columns=self.meta,
+            storage=storage,
+            plan=plan,
             operation="denoise",
             parameters={"weight": weight},
             overwrite=overwrite,
@@ -388,12 +438,14 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
 
     def _obtain(
         self,
+        source: FrameSource,
         wanted: BleachingEstimate | EstimateRequest,
+        plan: MemoryPlan,
         progress: bool | None,
         advance: Callable[[int], None],
     ) -> BleachingEstimate:
         if isinstance(wanted, EstimateRequest):
-            return self._estimate(wanted, progress, advance)
+            return self._estimate(source, wanted, plan, progress, advance)
         advance(2 * len(self))
         return wanted
 
@@ -424,31 +476,43 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             )
         return stored
 
+    def _plan(self, memory: int | str | None) -> MemoryPlan:
+        n_frames, height, width = self.shape
+        frame_bytes = height * width * self._source().fl_dtype.itemsize
+        return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
+
     def _estimate(
-        self, request: EstimateRequest, progress: bool | None, advance: Callable[[int], None]
+        self,
+        source: FrameSource,
+        request: EstimateRequest,
+        plan: MemoryPlan,
+        progress: bool | None,
+        advance: Callable[[int], None],
     ) -> BleachingEstimate:
-        source = self._source()
         n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
         with track(n_steps, frame_bytes, "estimating", progress) as shown:
-            return estimate_once(source, request, BlockRunner(_both(shown.advance, advance)))
+            run = partial(compute, n_threads=plan.n_threads)
+            return estimate_once(source, request, BlockRunner(_both(shown.advance, advance), run, plan.block_bytes))
 
     def _write(
         self,
         frames: da.Array,
         output: Output,
         *,
+        columns: Columns,
         operation: str,
         parameters: Mapping[str, Any],
+        storage: Storage,
+        plan: MemoryPlan,
         overwrite: bool,
         progress: bool | None,
         estimate: BleachingEstimate | None = None,
         times: NDArray[np.float64] | None = None,
         advance: "Callable[[int], None] | None" = None,
     ) -> None:
-        """Write frames made from these as a series with the same metadata."""
-        columns = self.meta
+        """Write frames made from these as a series."""
         if times is not None:
-            columns["time"] = times.tolist()
+            columns = {**columns, "time": times.tolist()}
         source = {"file": None if self.path is None else str(self.path), "identifier": self.identifier}
         write_series(
             frames,
@@ -461,12 +525,21 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
                 "estimate": None if estimate is None else estimate.summary(),
             },
             dtype=np.dtype(np.float32),
+            storage=storage,
+            plan=plan,
             identifier=self.identifier,
             source=self.path,
             overwrite=overwrite,
             progress=progress,
             on_stored=advance or _nobody,
         )
+
+
+def _denoised(fl: da.Array, weight: float) -> da.Array:
+    load_restoration()
+    if not 0 < weight < np.inf:
+        raise ParameterError(f"weight={weight!r} must be a positive number.")
+    return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
 
 
 def _nobody(n_frames: int) -> None:

@@ -21,7 +21,8 @@ from .correction.options import FitOptions
 from .correction.trace import Band, BandSums, band_sums, positive_sums
 from .errors import ParameterError, SeriesError
 from .execution import compute
-from .lazy import FrameSource, lazy_series
+from .frame_source import FrameSource
+from .lazy import lazy_series
 from .notices import BleachingWarning, warn
 from .process_local import ProcessLocal
 
@@ -51,19 +52,27 @@ class BlockRunner(ProcessLocal):
         Called from any thread with a number of frames.
     run
         Computes dask collections.
+    block_bytes
+        Uncompressed size of a block; by default that of lazy arrays.
     """
 
     def __init__(
         self,
         on_frames: Callable[[int], None] = lambda n_frames: None,
         run: Callable[..., tuple[Any, ...]] = compute,
+        block_bytes: int | None = None,
     ) -> None:
         super().__init__()
         self.on_frames = on_frames
         self._run = run
+        self._block_bytes = block_bytes
 
-    def measure(self, fl: da.Array, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Apply a function to every block, and return its results in the order of the frames."""
+    def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Apply a function to every block of a source, and return its results in the order of the frames."""
+        return self.measure_blocks(lazy_series(source, self._block_bytes).fl, function, *arguments)
+
+    def measure_blocks(self, fl: da.Array, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Apply a function to every block of lazy frames, and return its results in the order of the frames."""
         task = dask.delayed(_measure_and_count, pure=False)
         shared = dask.delayed(arguments, traverse=False)
         blocks = fl.to_delayed().ravel()
@@ -108,32 +117,32 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
     frames tell within which band of counts that mean will lie, each frame is read once and
     reduced to what its sum needs for any background within the band; otherwise it is read twice.
     """
-    fl = lazy_series(source).fl
+    n_frames = len(source.index.frames)
     border_px = request.border_px if isinstance(request.background, str) else None
     background: BackgroundValues
     if is_named(request.background, "constant"):
-        background, trace = _constant_background_and_sums(source, fl, request.border_px, runner)
+        background, trace = _constant_background_and_sums(source, request.border_px, runner)
     elif isinstance(request.background, str):
-        measured = np.concatenate(runner.measure(fl, _background_and_sums, request.border_px), axis=1)
+        measured = np.concatenate(runner.measure(source, _background_and_sums, request.border_px), axis=1)
         background, trace = measured
-        runner.on_frames(fl.shape[0])
+        runner.on_frames(n_frames)
     else:
         background = request.background
-        trace = np.concatenate(runner.measure(fl, positive_sums, background))
-        runner.on_frames(fl.shape[0])
+        trace = np.concatenate(runner.measure(source, positive_sums, background))
+        runner.on_frames(n_frames)
     return estimate_bleaching(request.times, trace, background=background, border_px=border_px, fit=request.fit)
 
 
 def _constant_background_and_sums(
-    source: FrameSource, fl: da.Array, border_px: int, runner: BlockRunner
+    source: FrameSource, border_px: int, runner: BlockRunner
 ) -> tuple[float, NDArray[np.float64]]:
-    n_frames = fl.shape[0]
+    n_frames = len(source.index.frames)
     band = _expected_band(source, border_px)
     if band is None:
-        background = _mean_background(np.concatenate(runner.measure(fl, border_means, border_px)))
+        background = _mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
     else:
         most_values = max(1, _MOST_BAND_BYTES // (n_frames * _BYTES_PER_VALUE))
-        parts = runner.measure(fl, _background_and_band_sums, border_px, band, most_values)
+        parts = runner.measure(source, _background_and_band_sums, border_px, band, most_values)
         background = _mean_background(np.concatenate([means for means, _ in parts]))
         trace = BandSums.concatenate([sums for _, sums in parts]).positive_sums(background)
         if trace is not None:
@@ -141,18 +150,19 @@ def _constant_background_and_sums(
             runner.on_frames(n_frames)
             return background, trace
     _log.debug("read each frame twice: the background %g was not foreseen by %s.", background, band)
-    return background, np.concatenate(runner.measure(fl, positive_sums, background))
+    return background, np.concatenate(runner.measure(source, positive_sums, background))
 
 
 def _expected_band(source: FrameSource, border_px: int) -> Band | None:
     """Expect the mean background of a long series within a band, from a few frames across it."""
     n_frames = len(source.index.frames)
     n_probes = max(_FEWEST_PROBES, n_frames // _FRAMES_PER_PROBE)
-    if n_frames < _FRAMES_PER_PROBE:
+    # Frames that stay in memory are read once in any case.
+    if n_frames < _FRAMES_PER_PROBE or source.keeps_all:
         return None
     # The middles of equal parts: their mean hardly errs where the background drifts.
     probes = ((np.arange(n_probes) + 0.5) * n_frames / n_probes).astype(np.int64)
-    means = np.concatenate(BlockRunner().measure(lazy_series(source.take(probes)).fl, border_means, border_px))
+    means = np.concatenate(BlockRunner().measure(source.take(probes), border_means, border_px))
     if not np.isfinite(means).all():
         return None
     # Differences of neighbours tell noise from drift.
@@ -241,7 +251,7 @@ def _constant_background(fl: da.Array, background: Background, border_px: int) -
     """Return the background that all frames share: the mean of the borders' means, or as given."""
     if not isinstance(background, str):
         return background
-    return _mean_background(np.concatenate(BlockRunner().measure(fl, border_means, border_px)))
+    return _mean_background(np.concatenate(BlockRunner().measure_blocks(fl, border_means, border_px)))
 
 
 def _mean_background(means: NDArray[np.float64]) -> float:

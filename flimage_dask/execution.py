@@ -14,15 +14,17 @@ import h5py
 import numpy as np
 from dask.base import get_scheduler
 from dask.delayed import Delayed
+from dask.system import CPU_COUNT
 
 from ._version import __version__
+from .budget import LARGEST_BLOCK, MemoryPlan, plan_memory
 from .errors import FileError, ParameterError, SeriesError
 from .hdf5.attributes import Columns
+from .hdf5.encoding import FLIMAGE_LIKE, Storage
 from .hdf5.files import bound_metadata_cache
 from .hdf5.layout import IDENTIFIER, PROVENANCE, VERSION_ATTRIBUTES
 from .hdf5.output import Output, check_output, open_output
 from .hdf5.writer import BlockTarget, SeriesWriter
-from .lazy import LARGEST_DEFAULT_BLOCK
 from .meta import check_key
 from .notices import SchedulerWarning, warn
 from .progress import track
@@ -39,6 +41,8 @@ def write_series(
     source: Path | None,
     overwrite: bool,
     progress: bool | None,
+    storage: Storage = FLIMAGE_LIKE,
+    plan: MemoryPlan | None = None,
     on_stored: Callable[[int], None] | None = None,
 ) -> None:
     """Compute a lazy array (frame, y, x) block by block and store it as a series.
@@ -59,6 +63,10 @@ def write_series(
         Identifier of the series.
     source
         The file that `array` reads, which must not be the output.
+    storage
+        How frames are stored.
+    plan
+        What the run may hold in memory; by default that of `plan_memory` without a budget.
     on_stored
         Called with a number of frames whenever some have been stored.
 
@@ -75,6 +83,7 @@ def write_series(
     _check_columns(columns, n_frames)
     check_output(output, source, overwrite=overwrite)
     frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
+    plan = plan or plan_memory(None, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
     with (
         open_output(output, overwrite=overwrite) as group,
         track(n_frames, frame_bytes, "writing", progress) as shown,
@@ -93,15 +102,18 @@ def write_series(
             dtype=dtype,
             columns=_with_versions(columns, n_frames),
             n_frames=n_frames,
+            storage=storage,
+            most_waiting_bytes=plan.waiting_bytes,
             on_stored=report,
         )
         with writer:
-            compute(_stored_in_order(frames, writer))
+            compute(_stored_in_order(frames, writer), n_threads=plan.n_threads)
         if writer.n_stored != n_frames:
             raise FileError(f"only {writer.n_stored} of {n_frames} frames were written.")
         if identifier is not None:
             group.attrs[IDENTIFIER] = identifier
-        group.attrs[PROVENANCE] = json.dumps(_stamped(provenance), allow_nan=False)
+        stored_as = {"dtype": str(dtype), **writer.encoding.dataset_options}
+        group.attrs[PROVENANCE] = json.dumps(_stamped(provenance, stored_as), allow_nan=False)
 
 
 def _stored_in_order(frames: da.Array, target: BlockTarget) -> Delayed:
@@ -125,10 +137,23 @@ def _follow(stored: None, before: None) -> None:
     """Come after a block and all blocks before it."""
 
 
-def compute(*collections: Any) -> tuple[Any, ...]:
-    """Compute dask collections whose tasks must run in this process."""
-    results: tuple[Any, ...] = dask.compute(*collections, **_scheduler_of_this_process())
+def compute(*collections: Any, n_threads: int | None = None) -> tuple[Any, ...]:
+    """Compute dask collections whose tasks must run in this process, with no more threads than are asked for."""
+    limit = {} if n_threads is None else {"num_workers": n_threads}
+    with dask.config.set(limit):
+        results: tuple[Any, ...] = dask.compute(*collections, **_scheduler_of_this_process())
     return results
+
+
+def count_threads() -> int:
+    """Count the threads on which `compute` would run."""
+    scheduler = get_scheduler()
+    client: Any = getattr(scheduler, "__self__", None)
+    if scheduler is dask.get:
+        return 1
+    if hasattr(client, "scheduler_info") and _is_in_process(client):
+        return sum(client.nthreads().values())
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)
 
 
 def _scheduler_of_this_process() -> dict[str, str]:
@@ -164,7 +189,7 @@ def _in_whole_frames(array: da.Array) -> da.Array:
         raise SeriesError(f"an array of shape {array.shape} holds no pixels to write.")
     if array.numblocks[1:] == (1, 1):
         return array
-    n_block = max(1, LARGEST_DEFAULT_BLOCK // (array.itemsize * array.shape[1] * array.shape[2]))
+    n_block = max(1, LARGEST_BLOCK // (array.itemsize * array.shape[1] * array.shape[2]))
     return array.rechunk((n_block, -1, -1))
 
 
@@ -188,6 +213,6 @@ def _with_versions(columns: Columns, n_frames: int) -> Columns:
     return {**columns, **versions}
 
 
-def _stamped(provenance: Mapping[str, Any]) -> dict[str, Any]:
+def _stamped(provenance: Mapping[str, Any], stored_as: Mapping[str, Any]) -> dict[str, Any]:
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"version": __version__, **provenance, "created": created}
+    return {"version": __version__, **provenance, "storage": dict(stored_as), "created": created}

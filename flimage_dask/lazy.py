@@ -5,10 +5,8 @@ graph grows with blocks, a slice of the array is read as that slice, and what tr
 another process is a path and a few arrays.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import dask
@@ -18,12 +16,10 @@ from dask.base import tokenize
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
+from .budget import LARGEST_BLOCK
 from .errors import ParameterError
-from .hdf5.index import NO_BACKGROUND, FileStamp, ImageIndex, SeriesIndex
-from .hdf5.reader import ImageReader, Region
-
-#: A block larger than this only costs memory: dask's overhead is already below 1 % of reading it.
-LARGEST_DEFAULT_BLOCK = 16 << 20
+from .frame_source import FrameSource
+from .hdf5.reader import Region
 
 
 @dataclass(frozen=True)
@@ -43,91 +39,6 @@ class LazySeries:
     raw_fl: da.Array
     bg_fl: da.Array
     fl: da.Array
-
-
-class SharedImages:
-    """The background images read last, because neighbouring frames often share one."""
-
-    _CAPACITY = 4
-
-    def __init__(self) -> None:
-        self._images: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return SharedImages, ()
-
-    def read(self, reader: ImageReader, index: ImageIndex, image: int) -> NDArray[Any]:
-        """Return one whole image, read at most once by however many threads ask for it."""
-        key = (index.dataset, int(image))
-        with self._lock:
-            if key not in self._images:
-                out = np.empty((1, *index.shape), index.dtype)
-                reader.read(index, np.array([image]), out)
-                self._images[key] = out[0]
-                if len(self._images) > self._CAPACITY:
-                    self._images.popitem(last=False)
-            self._images.move_to_end(key)
-            return self._images[key]
-
-
-@dataclass(frozen=True, eq=False)
-class FrameSource:
-    """Where lazy arrays find the frames of a series.
-
-    Parameters
-    ----------
-    reader, index
-        How and where to read.
-    token
-        Identifies the content: equal for equal content, different once the file changes.
-    stamp
-        State of the file; None for a series in memory, whose changes leave no trace.
-    """
-
-    reader: ImageReader
-    index: SeriesIndex
-    token: str
-    stamp: FileStamp | None
-    shared: SharedImages = field(default_factory=SharedImages)
-
-    def take(self, positions: NDArray[np.int64]) -> "FrameSource":
-        """Select frames."""
-        return replace(self, index=self.index.take(positions), token=tokenize(self.token, positions))
-
-    @property
-    def raw_dtype(self) -> np.dtype[Any]:
-        """Type of the raw images."""
-        return self.index.frames.dtype
-
-    @property
-    def fl_dtype(self) -> np.dtype[Any]:
-        """Type of background-corrected images: floating point, wide enough for the raw values."""
-        return np.result_type(self.raw_dtype, np.float32)
-
-    def raw(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
-        """Read raw images."""
-        out = np.empty((len(frames), *_cropped(self.index.frames.shape, region)), self.raw_dtype)
-        self.reader.read(self.index.frames, frames, out, region)
-        return out
-
-    def background(self, frames: NDArray[np.int64], region: Region) -> NDArray[np.float64]:
-        """Add up the background images of some frames."""
-        out = np.zeros((len(frames), *_cropped(self.index.frames.shape, region)))
-        for kind in self.index.backgrounds:
-            image_of = kind.image_of[frames]
-            for image in np.unique(image_of[image_of != NO_BACKGROUND]):
-                whole = self.shared.read(self.reader, kind.images, image)
-                out[image_of == image] += whole[region]
-        return out
-
-    def fluorescence(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
-        """Subtract the background from raw images, rounding once."""
-        raw = self.raw(frames, region)
-        if not self.index.backgrounds:
-            return raw.astype(self.fl_dtype, copy=False)
-        corrected: NDArray[Any] = np.subtract(raw, self.background(frames, region), dtype=np.float64)
-        return corrected.astype(self.fl_dtype)
 
 
 def lazy_series(source: FrameSource, block_bytes: int | str | None = None) -> LazySeries:
@@ -207,14 +118,9 @@ def _index_after_reading(part: int | slice | None) -> int | slice | None:
     return None if part is None else 0
 
 
-def _cropped(shape: tuple[int, int], region: Region) -> tuple[int, int]:
-    y, x = (len(range(size)[part]) for size, part in zip(shape, region, strict=True))
-    return y, x
-
-
 def _frames_in_block(source: FrameSource, block_bytes: int | str | None) -> int:
     if block_bytes is None:
-        budget = min(int(parse_bytes(dask.config.get("array.chunk-size"))), LARGEST_DEFAULT_BLOCK)
+        budget = min(int(parse_bytes(dask.config.get("array.chunk-size"))), LARGEST_BLOCK)
     else:
         try:
             budget = int(parse_bytes(block_bytes))

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .errors import ParameterError
 from .execution import write_series
 from .hdf5.attributes import Column, Columns
+from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .sequence import FrameSequence
 
@@ -23,6 +24,9 @@ def to_hdf5(
     meta: Mapping[str, Any] | None = None,
     identifier: str | None = None,
     dtype: DTypeLike = "float32",
+    compression: Compression = "gzip",
+    level: int | None = None,
+    shuffle: bool | None = None,
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> None:
@@ -45,6 +49,12 @@ def to_hdf5(
         Identifier of the series, instead of that of `like`.
     dtype
         Type in which frames are stored: a floating type, or one that holds the array's values exactly.
+    compression
+        "gzip", which every HDF5 program reads; "lzf"; None; or a filter such as ``hdf5plugin.Zstd()``.
+    level
+        Of "gzip", 0 to 9; by default a fast one.
+    shuffle
+        Group bytes of equal significance; by default what makes a sample of the array smaller.
     overwrite
         Replace a file that exists.
     progress
@@ -73,6 +83,7 @@ def to_hdf5(
     """
     if not isinstance(array, da.Array) or array.ndim != 3:
         raise ParameterError(f"expected a dask array (frame, y, x), got {_described(array)}.")
+    storage = Storage(compression, level, shuffle)
     columns: Columns = {} if like is None else like.meta
     if like is not None and len(like) != array.shape[0]:
         raise ParameterError(
@@ -95,6 +106,7 @@ def to_hdf5(
             "estimate": None,
         },
         dtype=_checked_dtype(array, dtype),
+        storage=storage,
         identifier=identifier or (like.identifier if like is not None else None),
         source=None if like is None else like.path,
         overwrite=overwrite,

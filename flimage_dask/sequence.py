@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from .errors import FrameNotFoundError, ParameterError, SeriesError
 from .fluorescence import BackgroundData, Fluorescence
+from .frame_source import FrameSource
 from .hdf5.attributes import Column, Columns, read_column, read_columns
 from .hdf5.changes import FRAMES, IMAGES, Remembered
-from .hdf5.index import index_series
+from .hdf5.index import SeriesIndex, index_series
 from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, is_in_memory, where
 from .image import FLImage
-from .lazy import FrameSource, LazySeries, lazy_series
+from .lazy import LazySeries, lazy_series
 from .meta import META_KEYS_FL
 from .store import SeriesStore
 
@@ -53,6 +54,7 @@ class FrameSequence(ABC, Generic[View]):
         return len(self._numbers)
 
     def __iter__(self) -> Iterator[FLImage]:
+        self._store.check_no_gap()
         return (self._image(int(number)) for number in self._numbers)
 
     def __contains__(self, identifier: object) -> bool:
@@ -119,7 +121,7 @@ class FrameSequence(ABC, Generic[View]):
     @property
     def meta(self) -> Columns:
         """Metadata of the frames: for each key a list with one value a frame, None where it has none."""
-        columns = self._remembered.get("meta", (), lambda: read_columns(self._store.group, self._number_array()))
+        columns = self._remembered.get("meta", (), self._read_columns)
         return {key: list(columns[key]) for key in META_KEYS_FL if key in columns}
 
     @property
@@ -217,17 +219,28 @@ class FrameSequence(ABC, Generic[View]):
 
     def _source(self) -> FrameSource:
         """Return where lazy arrays find the frames."""
-        group = self._store.group
-        index = self._remembered.get("index", (FRAMES, IMAGES), lambda: index_series(group, self._number_array()))
-        return self._store.source(index)
+        return self._store.source(self._remembered.get("index", (FRAMES, IMAGES), self._index))
+
+    def _index(self) -> SeriesIndex:
+        self._store.check_no_gap()
+        return index_series(self._store.group, self._number_array())
 
     def _image(self, number: int) -> FLImage:
         return FLImage(h5file=self._store.frame(number))
 
     def _column(self, key: str) -> Column:
-        return self._remembered.get(
-            key, (FRAMES, key), lambda: read_column(self._store.group, self._number_array(), key)
-        )
+        columns: Columns | None = self._remembered.known("meta", ())
+        if columns is not None:
+            return columns.get(key, [None] * len(self))
+        return self._remembered.get(key, (FRAMES, key), lambda: self._read_column(key))
+
+    def _read_column(self, key: str) -> Column:
+        self._store.check_no_gap()
+        return read_column(self._store.group, self._number_array(), key)
+
+    def _read_columns(self) -> Columns:
+        self._store.check_no_gap()
+        return read_columns(self._store.group, self._number_array())
 
     def _number_array(self) -> NDArray[np.int64]:
         numbers = self._numbers

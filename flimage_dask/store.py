@@ -5,14 +5,15 @@ import numpy as np
 from dask.base import tokenize
 
 from .errors import FileError, SeriesError
+from .frame_source import FrameSource
 from .hdf5.attributes import read_column
 from .hdf5.changes import FRAMES, IMAGES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
 from .hdf5.index import FileStamp, SeriesIndex, stamp_of
-from .hdf5.layout import IDENTIFIER, count_frames, frame_name, gap_error, is_writable, where
+from .hdf5.layout import IDENTIFIER, check_no_gap, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
-from .lazy import FrameSource
 
+_WHOLE = "has no gap"
 _NAMES = "numbers by identifier"
 _NAMES_DEPEND_ON = (FRAMES, IDENTIFIER)
 
@@ -48,6 +49,10 @@ class SeriesStore:
         if frame_name(n_frames) in group or (n_frames and frame_name(n_frames - 1) not in group):
             self._n_frames = n_frames = count_frames(group)
         return n_frames
+
+    def check_no_gap(self) -> None:
+        """Refuse a series with frames that counting passed over; before whatever visits all frames."""
+        self._remembered.get(_WHOLE, (FRAMES,), lambda: check_no_gap(self.group, self.count()))
 
     def frame(self, number: int) -> h5py.Group:
         """Return the group of a frame."""
@@ -100,6 +105,7 @@ class SeriesStore:
         return number
 
     def _read_identifiers(self) -> dict[str, int]:
+        self.check_no_gap()
         column = read_column(self.group, np.arange(self.count()), IDENTIFIER)
         # The first frame of a name is the one that counts: it overwrites the others.
         return {name: number for number, name in reversed(list(enumerate(column))) if name is not None}

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -446,3 +447,29 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(recorded):
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait() == 1
+
+
+@pytest.mark.parametrize("command", ["correct", "denoise"])
+def test_the_output_is_stored_as_asked_for_within_the_memory_asked_for(recorded, out, command):
+    if command == "denoise":
+        pytest.importorskip("skimage")
+    result = run(command, recorded, out, "--level", 6, "--shuffle", "--memory", "64 MiB")
+    assert result.exit_code == 0, result.output
+    with h5py.File(out) as file:
+        raw = file["fli_0/fluorescence/raw"]
+        assert (raw.compression, raw.compression_opts, raw.shuffle) == ("gzip", 6, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--level", 11], "--level 11: give an integer"),
+        (["--compression", "none", "--level", 2], "--level 2 goes with --compression gzip only"),
+        (["--compression", "rar"], "'rar' is not one of"),
+        (["--memory", "5 MiB"], "--memory '5 MiB' is too little"),
+        (["--memory", "lots"], "--memory 'lots' is no size"),
+    ],
+)
+def test_storage_and_memory_that_cannot_be_had_are_usage_errors(recorded, out, options, words):
+    assert words in failed(2, "correct", recorded, out, *options)
+    assert not out.exists()

@@ -15,7 +15,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import flimage_dask.estimation as estimation
-from flimage_dask import BleachingEstimate, BleachingWarning, FLImage, FLSeries, SchedulerWarning
+from flimage_dask import BleachingEstimate, BleachingWarning, FLImage, FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.correction.models import AMPLITUDE, OFFSET, RATE, DecayModel
 from flimage_dask.correction.trace import Band
 from flimage_dask.errors import FitError, FrameDataError, OutputExistsError, ParameterError, SeriesError
@@ -477,3 +477,65 @@ def test_an_unknown_model_is_refused_before_anything_is_read(fls, monkeypatch):
         fls.bleach_corrected(BORDER, model="cubic")
     with pytest.raises(ParameterError, match="exclude= names 12"):
         fls.bleach_corrected(BORDER, exclude=12)
+
+
+@pytest.mark.parametrize("memory", ["64 MiB", 100_000_000, None])
+@pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
+def test_memory_and_scheduler_do_not_change_a_bit(fls, tmp_path, monkeypatch, memory, scheduler):
+    fls.bleach_correction(tmp_path / "expected.h5", BORDER)
+    monkeypatch.setattr(estimation, "_kept", OrderedDict())
+    with dask.config.set(scheduler=scheduler, num_workers=3):
+        fls.bleach_correction(tmp_path / "out.h5", BORDER, memory=memory)
+    assert np.array_equal(values(tmp_path / "out.h5"), values(tmp_path / "expected.h5"))
+
+
+def test_frames_that_stay_in_memory_are_read_once_for_estimate_and_correction(fls, tmp_path, monkeypatch):
+    read, asked = ByteRangeReader.read, []
+
+    def note(self, index, positions, *more):
+        asked.extend(positions.tolist())
+        return read(self, index, positions, *more)
+
+    monkeypatch.setattr(ByteRangeReader, "read", note)
+    fls.bleach_correction(tmp_path / "out.h5", BORDER)
+    assert sorted(asked) == list(range(12))
+
+
+WRITERS = {
+    "bleach_correction": lambda fls, path, **how: fls.bleach_correction(path, BORDER, **how),
+    "background_correction": lambda fls, path, **how: fls.background_correction(path, BORDER, **how),
+    "denoise": lambda fls, path, **how: fls.denoise(path, **how),
+    "to_hdf5": lambda fls, path, **how: to_hdf5(fls.fl, path, like=fls, **how),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({}, ("gzip", 2)),
+        ({"level": 7, "shuffle": True}, ("gzip", 7)),
+        ({"compression": "lzf", "shuffle": True}, ("lzf", None)),
+        ({"compression": None, "shuffle": False}, (None, None)),
+    ],
+)
+def test_the_user_chooses_how_frames_are_stored_and_the_output_tells(fls, tmp_path, write, how, expected):
+    if write is WRITERS["denoise"]:
+        pytest.importorskip("skimage")
+    write(fls, tmp_path / "default.h5")
+    write(fls, tmp_path / "out.h5", **how)
+    with h5py.File(tmp_path / "out.h5") as file:
+        raw = file["fli_3/fluorescence/raw"]
+        assert (raw.compression, raw.compression_opts) == expected
+        assert raw.shuffle == how.get("shuffle", raw.shuffle)
+        assert raw.fletcher32
+        told = json.loads(file.attrs["flimage_dask"])["storage"]
+        assert (told.get("compression"), told.get("compression_opts"), told["shuffle"]) == (*expected, raw.shuffle)
+    assert np.array_equal(values(tmp_path / "out.h5"), values(tmp_path / "default.h5"))
+
+
+def test_a_storage_that_cannot_be_had_is_refused_before_anything_is_read(fls, tmp_path, monkeypatch):
+    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    with pytest.raises(ParameterError, match="compression='rar'"):
+        fls.bleach_correction(tmp_path / "out.h5", BORDER, compression="rar")
+    assert list(tmp_path.glob("*out*")) == []

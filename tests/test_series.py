@@ -6,9 +6,12 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flimage_dask import FLImage, FLSeries
 from flimage_dask.errors import FileError, FrameNotFoundError, ParameterError, SeriesError
+from flimage_dask.hdf5 import layout
 
 from .conftest import write_series_file
 
@@ -253,6 +256,30 @@ def test_a_gap_is_one_clear_error(gap_path):
             with pytest.raises(SeriesError, match=r"fli_1.*gap"):
                 ask()
         assert fls[0].shape == (24, 30)
+
+
+@pytest.mark.parametrize("lost", [[1], [5], [3, 4, 5, 6], [10]])
+def test_a_gap_in_a_long_series_is_found_by_whatever_visits_all_frames(series_path, monkeypatch, lost):
+    monkeypatch.setattr(layout, "_MANY_FRAMES", 0)
+    with h5py.File(series_path, "a") as file:
+        for number in lost:
+            del file[f"fli_{number}"]
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        for ask in (lambda: list(fls), lambda: fls.raw_fl, lambda: fls.times, lambda: fls.meta, lambda: "a" in fls):
+            with pytest.raises(SeriesError, match=rf"fli_{lost[0]}'.*gap"):
+                ask()
+
+
+@given(n_frames=st.integers(0, 200))
+def test_a_long_series_is_counted_by_looking_for_its_last_frame(n_frames):
+    with h5py.File("count", "w", driver="core", backing_store=False) as file:
+        file.create_group("notes")
+        for number in range(n_frames):
+            file.create_group(layout.frame_name(number))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(layout, "_MANY_FRAMES", -1)
+            patch.setattr(layout, "_count_all", lambda group: pytest.fail("all links were visited"))
+            assert layout.count_frames(file) == n_frames
 
 
 def test_frames_of_unequal_shape_can_be_indexed_but_are_no_array(tmp_path):

@@ -19,9 +19,11 @@ from .options import (
     frames_option,
     input_and_output,
     json_option,
+    memory_option,
     overwrite_option,
     read_text,
     refuse_existing,
+    storage_options,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         "flimage-dask correct series.h5 corrected.h5 --background per-frame --border 10",
         "flimage-dask correct series.h5 corrected.h5 --model auto --exclude 10:12",
         "flimage-dask correct green.h5 green_corrected.h5 --estimate red.json",
+        "flimage-dask correct series.h5 small.h5 --level 9 --memory '200 MiB'",
         "flimage-dask correct series.h5 start.h5 --frames 0:100 --frame-interval 0.5",
     ),
 )
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
 )
 @frames_option
 @frame_interval_option
+@storage_options
+@memory_option
 @overwrite_option
 @json_option
 @traceback_option
@@ -65,6 +70,10 @@ def correct(
     known: Path | None,
     frames: slice | None,
     frame_interval: float | None,
+    compression: str | None,
+    level: int | None,
+    shuffle: bool | None,
+    memory: str | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -85,7 +94,18 @@ def correct(
         started = perf_counter()
         given = None if known is None else BleachingEstimate.from_json(read_text(known))
         fit: dict[str, Any] = {"model": model, "exclude": exclude, "robust": robust, "frame_interval": frame_interval}
-        chosen.bleach_correction(target, border, background=background, estimate=given, overwrite=overwrite, **fit)
+        chosen.bleach_correction(
+            target,
+            border,
+            background=background,
+            estimate=given,
+            compression=compression,
+            level=level,
+            shuffle=shuffle,
+            memory=memory,
+            overwrite=overwrite,
+            **fit,
+        )
         seconds = perf_counter() - started
         # Remembered from the correction: this reads nothing.
         estimate = given or chosen.estimate_bleaching(border, background=background, progress=False, **fit)

@@ -6,7 +6,16 @@ from time import perf_counter
 import click
 
 from .failures import traceback_option, warnings_in_one_line
-from .options import chosen_frames, examples, frames_option, input_and_output, overwrite_option, refuse_existing
+from .options import (
+    chosen_frames,
+    examples,
+    frames_option,
+    input_and_output,
+    memory_option,
+    overwrite_option,
+    refuse_existing,
+    storage_options,
+)
 
 
 @click.command(
@@ -19,9 +28,21 @@ from .options import chosen_frames, examples, frames_option, input_and_output, o
 @input_and_output
 @click.option("--weight", type=float, default=2.0, show_default=True, help="Larger values smooth more.")
 @frames_option
+@storage_options
+@memory_option
 @overwrite_option
 @traceback_option
-def denoise(source: Path, target: Path, weight: float, frames: slice | None, overwrite: bool) -> None:
+def denoise(
+    source: Path,
+    target: Path,
+    weight: float,
+    frames: slice | None,
+    compression: str | None,
+    level: int | None,
+    shuffle: bool | None,
+    memory: str | None,
+    overwrite: bool,
+) -> None:
     """Denoise each frame of the series IN by total variation and write the series OUT."""
     from ..memory import peak_memory
     from ..series import FLSeries
@@ -31,7 +52,15 @@ def denoise(source: Path, target: Path, weight: float, frames: slice | None, ove
     with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
         chosen = chosen_frames(series, frames)
         started = perf_counter()
-        chosen.denoise(target, weight=weight, overwrite=overwrite)
+        chosen.denoise(
+            target,
+            weight=weight,
+            compression=compression,
+            level=level,
+            shuffle=shuffle,
+            memory=memory,
+            overwrite=overwrite,
+        )
         seconds = perf_counter() - started
         n_frames, *frame_shape = chosen.shape
     run = Run(target, n_frames, (frame_shape[0], frame_shape[1]), seconds, peak_memory())

@@ -75,6 +75,36 @@ def _read_background(context: click.Context, parameter: click.Parameter, text: s
     return counts
 
 
+def storage_options(command: _Command) -> _Command:
+    """Add the options for how the output is stored: compression, level and shuffle."""
+    options = (
+        click.option(
+            "--compression",
+            type=click.Choice(("gzip", "lzf", "none")),
+            callback=_read_compression,
+            default="gzip",
+            show_default=True,
+            help="Of the frames of OUT. Every HDF5 program reads gzip.",
+        ),
+        click.option("--level", metavar="0-9", type=int, help="Of gzip. By default a fast one."),
+        click.option(
+            "--shuffle/--no-shuffle",
+            default=None,
+            help="Group bytes of equal significance. By default what makes a sample of OUT smaller.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _read_compression(context: click.Context, parameter: click.Parameter, name: str) -> str | None:
+    return None if name == "none" else name
+
+
+memory_option = click.option(
+    "--memory", metavar="SIZE", help="What the run may take, such as '1 GiB'. By default some 400 MiB on two cores."
+)
 background_option = click.option(
     "--background",
     metavar="HOW",

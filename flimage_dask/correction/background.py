@@ -80,15 +80,22 @@ def border_means(block: NDArray[Any], border_px: int) -> NDArray[np.float64]:
     array([2.])
     """
     _, height, width = block.shape
-    border = np.flatnonzero(border_mask((height, width), border_px))
+    border_mask((height, width), border_px)
+    middle = slice(border_px, height - border_px)
+    sides = (
+        np.s_[:border_px],
+        np.s_[height - border_px :],
+        np.s_[middle, :border_px],
+        np.s_[middle, width - border_px :],
+    )
     means = np.full(len(block), np.nan)
     for index, frame in enumerate(block):
-        pixels = frame.reshape(-1).take(border).astype(np.float64)
-        finite = np.isfinite(pixels)
-        if not finite.all():
-            pixels = pixels[finite]
-        if pixels.size:
-            means[index] = pixels.mean()
+        pixels = np.concatenate([frame[side].ravel() for side in sides], dtype=np.float64)
+        total = pixels.sum()
+        if np.isfinite(total):
+            means[index] = total / pixels.size
+        elif (finite := pixels[np.isfinite(pixels)]).size:
+            means[index] = finite.mean()
     return means
 
 

@@ -14,6 +14,7 @@ from .models import EXPONENTIAL, NONE, DecayModel, model_named
 from .options import AUTO, FitOptions
 from .robust import huber_weights
 from .scaled import ScaledTrace
+from .strips import Strips
 
 __all__ = ["BleachingEstimate", "FitOptions", "correct", "estimate_bleaching"]
 
@@ -157,12 +158,12 @@ def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLik
     if factors.shape != block.shape[:1]:
         raise ParameterError(f"{len(block)} frames need as many factors, not an array {factors.shape}.")
     corrected = np.empty(block.shape, np.result_type(block.dtype, np.float32))
-    scratch = np.empty(block.shape[1:])
+    strips = Strips.of(block)
     levels = frame_backgrounds(background, block)
     for frame, level, factor, target in zip(block, levels, factors, corrected, strict=True):
-        np.subtract(frame, level, out=scratch)
-        np.multiply(scratch, factor, out=scratch)
-        target[...] = scratch
+        for rows, above in strips.above(frame, level):
+            np.multiply(above, factor, out=above)
+            np.copyto(target[rows], above, casting="same_kind")
     return corrected
 
 

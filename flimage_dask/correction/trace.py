@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from .background import BackgroundValues, frame_backgrounds
+from .strips import Strips
 
 
 def positive_sums(block: NDArray[Any], background: BackgroundValues) -> NDArray[np.float64]:
@@ -42,14 +43,9 @@ def positive_sums(block: NDArray[Any], background: BackgroundValues) -> NDArray[
     >>> positive_sums(np.array([[[0.0, 5.0], [2.0, 3.0]]]), 2.0)
     array([4.])
     """
-    above = np.empty(block.shape[1:])
-    sums = np.empty(len(block))
-    for index, (frame, level) in enumerate(zip(block, frame_backgrounds(background, block), strict=True)):
-        np.subtract(frame, level, out=above)
-        scale = _leave_out_non_finite(above)
-        np.maximum(above, 0.0, out=above)
-        sums[index] = scale * above.sum()
-    return sums
+    strips = Strips.of(block)
+    levels = frame_backgrounds(background, block)
+    return np.array([_positive_sum(frame, level, strips) for frame, level in zip(block, levels, strict=True)], float)
 
 
 @dataclass(frozen=True)
@@ -179,42 +175,86 @@ def band_sums(block: NDArray[Any], band: Band, most_values: int) -> BandSums:
     >>> sums.positive_sums(1.5)
     array([352.])
     """
-    n_frames, *frame_shape = block.shape
-    above = np.empty(frame_shape)
-    is_above, is_within = np.empty((2, *frame_shape), dtype=np.bool_)
-    sums_above, scales = np.empty(n_frames), np.empty(n_frames)
-    n_above, n_within = np.zeros(n_frames, np.int64), np.zeros(n_frames, np.int64)
-    resolved = np.ones(n_frames, np.bool_)
-    values, counts = [np.empty(0, block.dtype)], [np.empty(0, np.int64)]
-    floor_hi, floor_lo = _floor(band.hi, block.dtype), _floor(band.lo, block.dtype)
-    for index, frame in enumerate(block):
-        np.subtract(frame, np.float64(band.hi), out=above)
-        scales[index] = _leave_out_non_finite(above)
-        if scales[index] != 1.0:
-            frame = np.where(np.isfinite(frame), frame, floor_lo)
-        np.maximum(above, 0.0, out=above)
-        sums_above[index] = above.sum()
-        n_above[index] = np.count_nonzero(np.greater(frame, floor_hi, out=is_above))
-        np.logical_xor(np.greater(frame, floor_lo, out=is_within), is_above, out=is_within)
-        kept, times_each = np.unique(frame[is_within], return_counts=True)
-        if len(kept) > most_values:
-            resolved[index] = False
-            continue
-        n_within[index] = len(kept)
-        values.append(kept)
-        counts.append(times_each)
+    strips = Strips.of(block)
+    floors = _floor(band.lo, block.dtype), _floor(band.hi, block.dtype)
+    frames = [_band_sum(frame, band, floors, most_values, strips) for frame in block]
+    nothing = _Within(np.empty(0, block.dtype), np.empty(0, np.int64))
+    kept = [nothing if frame.within is None else frame.within for frame in frames]
     return BandSums(
-        band, sums_above, n_above, scales, n_within, np.concatenate(values), np.concatenate(counts), resolved
+        band,
+        sums_above=np.array([frame.sum_above for frame in frames], np.float64),
+        n_above=np.array([frame.n_above for frame in frames], np.int64),
+        scales=np.array([frame.scale for frame in frames], np.float64),
+        n_within=np.array([len(within.values) for within in kept], np.int64),
+        values=np.concatenate([nothing.values, *(within.values for within in kept)]),
+        counts=np.concatenate([nothing.counts, *(within.counts for within in kept)]),
+        resolved=np.array([frame.within is not None for frame in frames], np.bool_),
     )
 
 
-def _leave_out_non_finite(above: NDArray[np.float64]) -> float:
-    """Set pixels that are not finite to zero; return all pixels over the finite ones (NaN for none)."""
-    finite = np.isfinite(above)
+def _positive_sum(frame: NDArray[Any], level: Any, strips: Strips) -> float:
+    total = positive = 0.0
+    for _, above in strips.above(frame, level):
+        total += np.einsum("ij->", above)
+        positive += strips.positive_part(above).sum()
+    if np.isfinite(total):
+        return positive
+    finite, scale = _without_non_finite(frame)
+    return scale * sum(float(strips.positive_part(above).sum()) for _, above in strips.above(finite, level))
+
+
+class _Within(NamedTuple):
+    """The different values of one frame within the band, and how often each occurs."""
+
+    values: NDArray[Any]
+    counts: NDArray[np.int64]
+
+
+class _FrameSums(NamedTuple):
+    """What `BandSums` keeps of one frame; `within` is None where it would be too much."""
+
+    sum_above: float
+    n_above: int
+    scale: float
+    within: _Within | None
+
+
+def _band_sum(
+    frame: NDArray[Any], band: Band, floors: tuple[Any, Any], most_values: int, strips: Strips, scale: float = 1.0
+) -> _FrameSums:
+    floor_lo, floor_hi = floors
+    total = sum_above = 0.0
+    n_above = 0
+    kept = []
+    for rows, above_hi in strips.above(frame, np.float64(band.hi)):
+        total += np.einsum("ij->", above_hi)
+        sum_above += strips.positive_part(above_hi).sum()
+        pixels = frame[rows]
+        is_above, is_above_lo = pixels > floor_hi, pixels > floor_lo
+        n_above_here = int(np.count_nonzero(is_above))
+        n_above += n_above_here
+        if np.count_nonzero(is_above_lo) > n_above_here:
+            kept.append(pixels.take(np.flatnonzero(is_above_lo ^ is_above)))
+    if scale == 1.0 and not np.isfinite(total):
+        finite, scale = _without_non_finite(frame)
+        return _band_sum(finite, band, floors, most_values, strips, scale)
+    return _FrameSums(sum_above, n_above, scale, _counted(kept, most_values, frame.dtype))
+
+
+def _counted(parts: list[NDArray[Any]], most_values: int, dtype: np.dtype[Any]) -> _Within | None:
+    """Count how often each value occurs, unless there are too many."""
+    if not parts:
+        return _Within(np.empty(0, dtype), np.empty(0, np.int64))
+    values, counts = np.unique(np.concatenate(parts), return_counts=True)
+    return _Within(values, counts) if len(values) <= most_values else None
+
+
+def _without_non_finite(frame: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """Put pixels that are not finite below everything; return all pixels over the finite ones (NaN for none)."""
+    finite = np.isfinite(frame)
     n_finite = np.count_nonzero(finite)
-    if n_finite < above.size:
-        above[~finite] = 0.0
-    return above.size / n_finite if n_finite else np.nan
+    lowest = frame.dtype.type(-np.inf)
+    return np.where(finite, frame, lowest), frame.size / n_finite if n_finite else np.nan
 
 
 def _floor(level: float, dtype: np.dtype[Any]) -> Any:

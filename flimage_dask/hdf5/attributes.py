@@ -27,18 +27,22 @@ def read_column(group: h5py.Group, numbers: NDArray[np.int64], key: str) -> Colu
     name = key.encode()
     column: Column = []
     for frame in _open_frames(group, numbers):
-        column.append(_read_value(frame, name) if h5a.exists(frame, name) else None)
+        column.append(_read_value(frame, name, h5a.open(frame, name)) if h5a.exists(frame, name) else None)
     return column
 
 
 def read_columns(group: h5py.Group, numbers: NDArray[np.int64]) -> Columns:
     """Read all attributes of the frames of a series."""
     columns: Columns = {}
+    texts: dict[str, str] = {}
     for row, frame in enumerate(_open_frames(group, numbers)):
         for position in range(h5a.get_num_attrs(frame)):
-            key = h5a.open(frame, index=position).name
+            attribute = h5a.open(frame, index=position)
+            key = attribute.name
             column = columns.setdefault(key.decode(), [None] * len(numbers))
-            column[row] = _read_value(frame, key)
+            value = _read_value(frame, key, attribute)
+            # Text that many frames share is one object: a version, a device.
+            column[row] = texts.setdefault(value, value) if isinstance(value, str) else value
     return columns
 
 
@@ -88,11 +92,14 @@ def _open_frames(group: h5py.Group, numbers: NDArray[np.int64]) -> Iterable[h5g.
             raise gap_error(group, number) from error
 
 
-def _read_value(frame: h5g.GroupID, key: bytes) -> Any:
+def _read_value(frame: h5g.GroupID, key: bytes, attribute: h5a.AttrID) -> Any:
     """Read one attribute as h5py would, in a tenth of the time for scalars."""
-    attribute = h5a.open(frame, key)
     stored = attribute.get_type()
-    if attribute.shape == ():
+    if attribute.get_space().get_simple_extent_type() == h5s.SCALAR:
+        if stored.equal(h5t.NATIVE_DOUBLE):
+            double = np.empty(())
+            attribute.read(double, mtype=h5t.NATIVE_DOUBLE)
+            return double[()]
         if isinstance(stored, h5t.TypeStringID) and stored.is_variable_str():
             text: NDArray[Any] = np.empty((), _TEXT)
             attribute.read(text, mtype=_TEXT_IN_MEMORY)

@@ -11,11 +11,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5d, h5s
 from numpy.typing import DTypeLike, NDArray
 
 from .._version import __version__
 from ..errors import SeriesError
-from .filters import choose_encoding
+from .encoding import FLIMAGE_LIKE, PLAIN, FrameEncoding, Stored
 
 FLUORESCENCE = "fluorescence"
 RAW = "fluorescence/raw"
@@ -35,6 +36,9 @@ PICTURE_ATTRIBUTES = {
     "IMAGE_VERSION": np.bytes_("1.2"),
     "IMAGE_SUBCLASS": np.bytes_("IMAGE_GRAYSCALE"),
 }
+
+# HDF5 counts so many in some milliseconds.
+_MANY_FRAMES = 10_000
 
 _FRAME_NAME = re.compile(r"fli_(0|[1-9][0-9]*)\Z")
 
@@ -61,7 +65,36 @@ def is_writable(group: h5py.Group) -> bool:
 
 
 def count_frames(group: h5py.Group) -> int:
-    """Count the frames of a series, at once if nothing else stands beside them."""
+    """Count the frames of a series; of a long one those before the first gap that a search meets.
+
+    HDF5 counts by visiting all links. A search for the last frame asks for some forty of them,
+    however many there are; `check_no_gap` notices frames that it missed.
+    """
+    n_found = _search_last(group) + 1
+    return n_found if n_found > _MANY_FRAMES else _count_all(group)
+
+
+def check_no_gap(group: h5py.Group, n_frames: int) -> bool:
+    """Refuse a series that has other frames than `fli_0` to the last of `n_frames`, visiting all of them."""
+    if _count_all(group) != n_frames:
+        raise gap_error(group, next(number for number in range(n_frames + 1) if frame_name(number) not in group))
+    return True
+
+
+def _search_last(group: h5py.Group) -> int:
+    """Return the number of a frame that has no next one; -1 without any."""
+    last, step = -1, 1
+    while frame_name(last + step) in group:
+        last, step = last + step, 2 * step
+    while step > 1:
+        step //= 2
+        if frame_name(last + step) in group:
+            last += step
+    return last
+
+
+def _count_all(group: h5py.Group) -> int:
+    """Count the frames, at once if nothing else stands beside them."""
     n_links = len(group)
     if n_links == 0 or frame_name(n_links - 1) in group:
         return n_links
@@ -97,31 +130,30 @@ def write_image(group: h5py.Group, key: str, data: NDArray[Any], dtype: DTypeLik
     if key in group:
         del group[key]
     stored = np.ascontiguousarray(data, dtype)
-    if is_in_memory(group):
-        return group.create_dataset(key, data=stored)
-    encoding, _ = choose_encoding([stored])
-    dataset = create_chunked(group, key, stored.shape, stored.dtype, shuffle=encoding.shuffle, level=encoding.level)
-    dataset.id.write_direct_chunk((0, 0), encoding.encode(stored))
+    encoding: FrameEncoding = PLAIN if is_in_memory(group) else FLIMAGE_LIKE.choose([stored])[0]
+    dataset = create_image(group, key, stored.shape, stored.dtype, encoding)
+    store_pixels(dataset.id, encoding.encode(stored))
     return dataset
 
 
-def create_chunked(
-    group: h5py.Group, key: str, shape: tuple[int, ...], dtype: DTypeLike, *, shuffle: bool, level: int
+def create_image(
+    group: h5py.Group, key: str, shape: tuple[int, ...], dtype: DTypeLike, encoding: FrameEncoding
 ) -> h5py.Dataset:
-    """Create the dataset of one image on disk: one chunk, deflate and fletcher32."""
-    dataset = group.create_dataset(
-        key,
-        shape=shape,
-        dtype=dtype,
-        chunks=shape,
-        shuffle=shuffle,
-        compression="gzip",
-        compression_opts=level,
-        fletcher32=True,
-    )
+    """Create the dataset of one image without pixels: one chunk, or plain data."""
+    if encoding is PLAIN:
+        return group.create_dataset(key, shape=shape, dtype=dtype)
+    dataset = group.create_dataset(key, shape=shape, dtype=dtype, chunks=shape, **encoding.dataset_options)
     for name, value in PICTURE_ATTRIBUTES.items():
         dataset.attrs.create(name, value)
     return dataset
+
+
+def store_pixels(dataset: h5d.DatasetID, stored: Stored) -> None:
+    """Store the pixels of one image: a chunk as it is, anything else through HDF5's filters."""
+    if isinstance(stored, bytes):
+        dataset.write_direct_chunk((0, 0), stored)
+    else:
+        dataset.write(h5s.ALL, h5s.ALL, stored)
 
 
 def mark_version(group: h5py.Group) -> None:

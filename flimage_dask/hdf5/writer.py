@@ -7,37 +7,32 @@ that is seven times faster than making the same objects one by one.
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self
 from uuid import uuid4
 
 import h5py
 import numpy as np
-from h5py import h5d, h5g, h5o, h5s
+from h5py import h5d, h5g, h5o
 from numpy.typing import NDArray
 
+from ..budget import MOST_WAITING_BYTES
 from ..errors import FileError, ParameterError
 from ..process_local import ProcessLocal
 from .attributes import AttributeWriter, Columns, split_constant
-from .filters import Encoding, choose_encoding
+from .encoding import FLIMAGE_LIKE, PLAIN, FrameEncoding, Storage, Stored
 from .layout import (
     BACKGROUNDS,
     RAW,
-    create_chunked,
+    create_image,
     frame_name,
     is_in_memory,
+    store_pixels,
     write_attributes,
 )
 from .output import check_space, writing_in
 
-# Blocks that finish early wait, encoded, until those before them are stored, so that the same
-# series gives the same file. Should one block be late by more than this, order gives way to memory.
-_MOST_WAITING_BYTES = 64 << 20
-
 # What HDF5 adds to the pixels of a frame for its groups and attributes, as measured.
 _OBJECT_BYTES = 6000
-
-#: Pixels as they are stored: an encoded chunk, or for a file in memory the frame itself.
-Stored: TypeAlias = bytes | NDArray[Any]
 
 
 class BlockTarget(Protocol):
@@ -63,6 +58,11 @@ class SeriesWriter(ProcessLocal):
         Number of frames to come, to foresee the size of the output.
     on_stored
         Called with a number of frames whenever some have been stored.
+    storage
+        How frames are to be stored; `encoding` tells what was chosen.
+    most_waiting_bytes
+        Blocks that finish early wait, encoded, until those before them are stored, so that the same
+        series gives the same file. Should more than this wait, order gives way to memory.
     """
 
     def __init__(
@@ -74,14 +74,19 @@ class SeriesWriter(ProcessLocal):
         columns: Columns,
         n_frames: int,
         on_stored: Callable[[int], None],
+        storage: Storage = FLIMAGE_LIKE,
+        most_waiting_bytes: int = MOST_WAITING_BYTES,
     ) -> None:
         super().__init__()
         self.n_stored = 0
+        self.encoding: FrameEncoding = PLAIN
         self._group = group
         self._folder = Path(group.file.filename).absolute().parent
         self._frame_shape = frame_shape
         self._dtype = dtype
         self._n_frames = n_frames
+        self._storage = storage
+        self._most_waiting_bytes = most_waiting_bytes
         self._on_stored = on_stored
         self._constant, self._varying = split_constant(columns)
         self._template: _Template | None = None
@@ -137,15 +142,14 @@ class SeriesWriter(ProcessLocal):
         is fastest.
         """
         n_bytes = sum(block.nbytes for block in self._unencoded.values())
-        if 0 not in self._unencoded and n_bytes <= _MOST_WAITING_BYTES:
+        if 0 not in self._unencoded and n_bytes <= self._most_waiting_bytes:
             return None
         block = self._unencoded[min(self._unencoded)]
-        encoding = None
-        if not is_in_memory(self._group):
+        if not is_in_memory(self._group) or self._storage != FLIMAGE_LIKE:
             sample = [np.ascontiguousarray(block[k], self._dtype) for k in {0, len(block) // 2, len(block) - 1}]
-            encoding, share = choose_encoding(sample)
+            self.encoding, share = self._storage.choose(sample)
             check_space(self._folder, int(share * sample[0].nbytes + _OBJECT_BYTES) * self._n_frames)
-        return _Template(self._frame_shape, self._dtype, self._constant, encoding)
+        return _Template(self._frame_shape, self._dtype, self._constant, self.encoding)
 
     def _take(self, template: "_Template", first: int, frames: list[Stored]) -> None:
         with self._lock:
@@ -173,7 +177,7 @@ class SeriesWriter(ProcessLocal):
         """Store the blocks whose turn it is, or was."""
         while self._waiting:
             first = min(self._waiting)
-            if first > self._next and self._waiting_bytes <= _MOST_WAITING_BYTES:
+            if first > self._next and self._waiting_bytes <= self._most_waiting_bytes:
                 return
             frames = self._waiting.pop(first)
             self._waiting_bytes -= _n_bytes(frames)
@@ -188,11 +192,7 @@ class SeriesWriter(ProcessLocal):
         template.copy_to(self._group.id, name)
         attributes = {key: column[number] for key, column in self._varying.items()}
         self._attributes.write(h5g.open(self._group.id, name), attributes)
-        dataset = h5d.open(self._group.id, name + b"/" + RAW.encode())
-        if isinstance(frame, bytes):
-            dataset.write_direct_chunk((0, 0), frame)
-        else:
-            dataset.write(h5s.ALL, h5s.ALL, frame)
+        store_pixels(h5d.open(self._group.id, name + b"/" + RAW.encode()), frame)
 
 
 class _Template:
@@ -203,7 +203,7 @@ class _Template:
         frame_shape: tuple[int, int],
         dtype: np.dtype[Any],
         attributes: Mapping[str, Any],
-        encoding: Encoding | None,
+        encoding: FrameEncoding,
     ) -> None:
         self._dtype = dtype
         self._encoding = encoding
@@ -211,15 +211,11 @@ class _Template:
         frame = self._file.create_group("frame")
         frame.create_group(BACKGROUNDS)
         write_attributes(frame, attributes)
-        if encoding is None:
-            frame.create_dataset(RAW, shape=frame_shape, dtype=dtype)
-        else:
-            create_chunked(frame, RAW, frame_shape, dtype, shuffle=encoding.shuffle, level=encoding.level)
+        create_image(frame, RAW, frame_shape, dtype, encoding)
 
     def encode(self, frame: NDArray[Any]) -> Stored:
         """Return what is stored for the pixels of a frame."""
-        frame = np.ascontiguousarray(frame, self._dtype)
-        return frame if self._encoding is None else self._encoding.encode(frame)
+        return self._encoding.encode(np.ascontiguousarray(frame, self._dtype))
 
     def copy_to(self, group: h5g.GroupID, name: bytes) -> None:
         """Make a frame's group."""

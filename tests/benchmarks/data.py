@@ -14,12 +14,13 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5o, h5s, h5t
 from numpy.typing import NDArray
 
-from flimage_dask.hdf5.filters import CHECKSUM_BYTES, fletcher32
+from flimage_dask.hdf5.encoding import ChunkEncoding
+from flimage_dask.hdf5.filters import checked
 from flimage_dask.hdf5.layout import (
     BACKGROUNDS,
     RAW,
     VERSION_ATTRIBUTES,
-    create_chunked,
+    create_image,
     frame_name,
     write_attributes,
 )
@@ -91,7 +92,7 @@ def write(recipe: Recipe, path: Path) -> Path:
         template = memory.create_group("frame")
         template.create_group(BACKGROUNDS)
         write_attributes(template, VERSION_ATTRIBUTES)
-        create_chunked(template, RAW, (recipe.side, recipe.side), np.float32, shuffle=False, level=_LEVEL)
+        create_image(template, RAW, (recipe.side, recipe.side), np.float32, ChunkEncoding(shuffle=False, level=_LEVEL))
         scalar = h5s.create(h5s.SCALAR)
         for number, time in enumerate(recipe.times):
             name = frame_name(number).encode()
@@ -155,5 +156,4 @@ def _frames(recipe: Recipe) -> Callable[[int], NDArray[np.float32]]:
 
 
 def _stored(frame: NDArray[Any]) -> bytes:
-    deflated = zlib.compress(frame.tobytes(), _LEVEL)
-    return deflated + fletcher32(deflated).to_bytes(CHECKSUM_BYTES, "little")
+    return checked(zlib.compress(frame.tobytes(), _LEVEL))

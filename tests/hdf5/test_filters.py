@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from flimage_dask.hdf5.encoding import ChunkEncoding
 from flimage_dask.hdf5.filters import (
     DEFLATE,
     FLETCHER32,
     SHUFFLE,
     DamagedChunkError,
-    Encoding,
     FilterPipeline,
-    choose_encoding,
     fletcher32,
 )
 
@@ -59,18 +58,7 @@ def test_what_hdf5_stores_is_decoded_bit_by_bit(image, shuffle, level, checksum)
     assert bytes(pipeline.decode(stored, image.nbytes, skipped)) == image.tobytes()
 
 
-@given(images, st.booleans(), st.integers(1, 2))
-def test_what_is_encoded_is_read_by_hdf5_bit_by_bit(image, shuffle, level):
-    encoding = Encoding(shuffle, level)
-    with hdf5_file() as file:
-        dataset = chunked(file, image, shuffle=shuffle, fletcher32=True, compression="gzip")
-        dataset.id.write_direct_chunk((0, 0), encoding.encode(image))
-        read = dataset[...]
-
-    assert read.tobytes() == image.tobytes()
-
-
-@given(st.integers(1, 40) | st.integers(60_000, 300_000), st.integers(0, 255), st.integers(0, 9))
+@given(st.integers(1, 1100) | st.integers(16_000, 300_000), st.integers(0, 255), st.integers(0, 9))
 def test_the_checksum_is_that_of_hdf5_for_any_number_of_bytes(n_bytes, largest, seed):
     octets = np.random.default_rng(seed).integers(0, largest + 1, n_bytes, np.uint8)
     with hdf5_file() as file:
@@ -116,7 +104,7 @@ def test_a_checksum_before_deflate_is_decoded_too():
 
 
 def test_one_flipped_bit_is_noticed():
-    stored = bytearray(Encoding(shuffle=True).encode(np.arange(100.0)))
+    stored = bytearray(ChunkEncoding(shuffle=True).encode(np.arange(100.0)))
     stored[len(stored) // 2] ^= 1
 
     with pytest.raises(DamagedChunkError, match="wrong checksum"):
@@ -169,27 +157,3 @@ def test_only_known_filters_can_be_decoded():
     assert FilterPipeline.can_decode(())
     assert FilterPipeline.can_decode((SHUFFLE, DEFLATE, FLETCHER32))
     assert not FilterPipeline.can_decode((SHUFFLE, lzf))
-
-
-def test_repetitive_counts_are_stored_unshuffled_and_noisy_floats_shuffled():
-    rng = np.random.default_rng(0)
-    counts = (rng.poisson(100, (64, 64)) * np.float32(1.0123)).astype(np.float32)
-    noise = rng.normal(100, 10, (64, 64)).astype(np.float32)
-
-    assert not choose_encoding([counts])[0].shuffle
-    assert choose_encoding([noise])[0].shuffle
-
-
-def test_the_expected_share_is_that_of_the_encoded_sample():
-    frame = np.random.default_rng(0).poisson(3, (64, 64)).astype(np.float32)
-    encoding, share = choose_encoding([frame, frame])
-
-    assert share == len(encoding.encode(frame)) / frame.nbytes
-
-
-def test_a_frame_that_is_not_contiguous_is_encoded_in_its_own_order():
-    frame = np.arange(48, dtype=np.int32).reshape(6, 8)[::2, ::-1]
-    stored = Encoding(shuffle=True).encode(frame)
-
-    decoded = FilterPipeline((SHUFFLE, DEFLATE, FLETCHER32), 4).decode(stored, frame.nbytes)
-    np.testing.assert_array_equal(np.frombuffer(decoded, np.int32).reshape(3, 8), frame)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from flimage_dask.errors import FileError, ParameterError
-from flimage_dask.hdf5 import writer as writer_module
 from flimage_dask.hdf5.layout import BACKGROUNDS, PICTURE_ATTRIBUTES, RAW, VERSION_ATTRIBUTES
 from flimage_dask.hdf5.writer import SeriesWriter
 
@@ -29,7 +28,7 @@ def group(request, tmp_path):
         yield file
 
 
-def open_writer(group, dtype="float32", columns=None, n_frames=12, on_stored=None):
+def open_writer(group, dtype="float32", columns=None, n_frames=12, on_stored=None, **options):
     return SeriesWriter(
         group,
         frame_shape=SHAPE,
@@ -37,6 +36,7 @@ def open_writer(group, dtype="float32", columns=None, n_frames=12, on_stored=Non
         columns=columns or {},
         n_frames=n_frames,
         on_stored=on_stored or (lambda n: None),
+        **options,
     )
 
 
@@ -108,10 +108,9 @@ def test_threads_write_at_once(group):
     np.testing.assert_array_equal(stored_frames(group), frames)
 
 
-def test_blocks_that_wait_too_long_are_stored_out_of_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer_module, "_MOST_WAITING_BYTES", 3 * FRAMES[0].nbytes)
+def test_blocks_that_wait_too_long_are_stored_out_of_order(tmp_path):
     with h5py.File(tmp_path / "out.h5", "w") as file:
-        with open_writer(file) as writer:
+        with open_writer(file, most_waiting_bytes=3 * FRAMES[0].nbytes) as writer:
             for first in (8, 4):
                 put(writer, first, FRAMES[first : first + 4])
             assert writer.n_stored > 0

@@ -1,0 +1,1 @@
+"""The benchmark: ``python -m tests.benchmarks``. It is no test; nothing here asserts a time."""
