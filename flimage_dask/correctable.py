@@ -2,38 +2,34 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .budget import MemoryPlan, plan_memory
+from .budget import MemoryPlan
+from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv, load_restoration
+from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import DecayModel
 from .correction.options import FitOptions, Frames
 from .errors import ParameterError, SeriesError
+from .estimable import EstimableFrames, EstimateOptions, as_mask, ignore_progress
 from .estimation import (
     Background,
-    BlockRunner,
     EstimateRequest,
     background_corrected,
     bleach_corrected,
     check_background,
-    estimate_once,
     lazy_estimate,
 )
-from .execution import compute, count_threads, write_series
-from .frame_source import FrameSource
+from .execution import write_series
 from .hdf5.attributes import Columns
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output, check_output
 from .lazy import lazy_series
-from .progress import track
-from .sequence import FrameSequence
 
 
 class SharedCounter(Protocol):
@@ -42,71 +38,17 @@ class SharedCounter(Protocol):
     value: int
 
 
-class CorrectableFrames(FrameSequence["CorrectableFrames"]):
+class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
     """Frames with the operations that flimage offers, and their lazy counterparts."""
-
-    def estimate_bleaching(
-        self,
-        border_px: int = 20,
-        *,
-        background: Background = "constant",
-        model: str | DecayModel = "exponential",
-        exclude: Frames = (),
-        robust: bool = False,
-        times: ArrayLike | None = None,
-        frame_interval: float | None = None,
-        memory: int | str | None = None,
-        progress: bool | None = None,
-    ) -> BleachingEstimate:
-        """Find out how the frames bleach, without writing anything.
-
-        Parameters
-        ----------
-        border_px
-            Width of the border that shows background only [px].
-        background
-            "constant", the mean of all borders; "per-frame", the mean of each frame's border; or
-            given as a number or an image (y, x) [counts].
-        model
-            The curve: "exponential", flimage's; "biexponential", "linear+exponential", "stretched";
-            "auto", the one that describes the trace best, if there is bleaching at all; "none"; or a
-            `DecayModel` of your own.
-        exclude
-            Frames that take no part in the fit, such as those of a stimulus: positions, slices, or
-            an array of bool. They are corrected too.
-        robust
-            Let frames far from the curve count less (Huber's weights).
-        times
-            Acquisition times (n,) [s], if the frames carry none or wrong ones.
-        frame_interval
-            Time from one frame to the next [s], instead of `times`.
-        memory
-            What the run may add to the memory of the process, such as ``"1 GiB"``.
-        progress
-            Show a progress bar; None shows it in a terminal and in a notebook.
-
-        Returns
-        -------
-        BleachingEstimate
-            It is remembered: a correction of the same file with the same options uses it.
-
-        Raises
-        ------
-        SeriesError
-            (a ValueError) if a frame has no time, or all have the same.
-        FitError
-            (a ValueError) for fewer than four frames with finite pixels.
-        ParameterError
-            (a ValueError) for a border that leaves no centre, or another wrong argument.
-        """
-        request = self._request(border_px, background, times, frame_interval, FitOptions(model, exclude, robust))
-        return self._estimate(self._source(), request, self._plan(memory), progress, _nobody)
 
     def bleach_corrected(
         self,
         border_px: int = 20,
         *,
-        background: Background = "constant",
+        background: Background | None = None,
+        trace: str = POSITIVE_SUM,
+        mask: ArrayLike | None = None,
+        saturation: float | None = None,
         model: str | DecayModel = "exponential",
         exclude: Frames = (),
         robust: bool = False,
@@ -118,7 +60,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
 
         Parameters
         ----------
-        border_px, background, model, exclude, robust, times, frame_interval
+        border_px, background, trace, mask, saturation, model, exclude, robust, times, frame_interval
             See `estimate_bleaching`.
         estimate
             A known estimate of a series with as many frames, instead of making one from these frames. Its
@@ -146,9 +88,10 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         >>> fls.bleach_corrected(border_px=2)[::29, 8, 8].compute().round(3)
         array([100., 100.], dtype=float32)
         """
-        wanted = self._wanted(
-            estimate, border_px, background, times, frame_interval, FitOptions(model, exclude, robust)
-        )
+        trace_options = TraceOptions(trace, as_mask(mask), saturation)
+        fit = FitOptions(model, exclude, robust)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
+        wanted = self._wanted(estimate, options)
         if isinstance(wanted, EstimateRequest):
             return bleach_corrected(self.fl, lazy_estimate(self._source(), wanted))
         return bleach_corrected(self.fl, wanted)
@@ -161,7 +104,10 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         count: SharedCounter | None = None,
         max_count: SharedCounter | None = None,
         *,
-        background: Background = "constant",
+        background: Background | None = None,
+        trace: str = POSITIVE_SUM,
+        mask: ArrayLike | None = None,
+        saturation: float | None = None,
         model: str | DecayModel = "exponential",
         exclude: Frames = (),
         robust: bool = False,
@@ -182,7 +128,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         h5out
             A path, where the corrected series appears when it is whole, or an empty open group.
             None writes nothing.
-        border_px, background, model, exclude, robust, times, frame_interval, progress
+        border_px, background, trace, mask, saturation, model, exclude, robust, times, frame_interval, progress
             See `estimate_bleaching`.
         flscorr
             Frames to correct instead of these, such as a denoised version of them.
@@ -210,7 +156,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         bg : float
             Background [counts]; an array where `background` asks for one.
         flint : numpy.ndarray
-            (n,) intensity of each frame: the sum of what is above the background [counts].
+            (n,) intensity of each frame: by default the sum of what is above the background [counts].
         decay : numpy.ndarray
             (n,) the fitted decay [counts].
         times : numpy.ndarray
@@ -227,14 +173,16 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         target = self if flscorr is None else flscorr
         if len(target) != len(self):
             raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
-        storage, fit = Storage(compression, level, shuffle), FitOptions(model, exclude, robust)
+        storage = Storage(compression, level, shuffle)
+        trace_options, fit = TraceOptions(trace, as_mask(mask), saturation), FitOptions(model, exclude, robust)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
         if estimate is None:
-            check_background(background, border_px, self._frame_shape())
+            options.checked_background(self._frame_shape())
         if h5out is not None:
             check_output(h5out, self.path, overwrite=overwrite)
         # Read before the times, which are then among them: every frame is visited once.
         columns = {} if h5out is None else target.meta
-        wanted = self._wanted(estimate, border_px, background, times, frame_interval, fit)
+        wanted = self._wanted(estimate, options)
         given_times = times is not None or frame_interval is not None
         new_times = self._times(times, frame_interval) if given_times else None
         advance = _counting(count, max_count, 3 * len(self))
@@ -253,8 +201,9 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
                 plan=plan,
                 operation="bleach_correction",
                 parameters={
-                    "border_px": found.border_px if isinstance(wanted, BleachingEstimate) else border_px,
-                    "background": _in_words(background if isinstance(wanted, EstimateRequest) else found.background),
+                    "border_px": wanted.border_px,
+                    "background": _in_words(wanted.background),
+                    "trace": found.trace_kind,
                     "model": found.requested,
                     "exclude": list(found.excluded),
                     "robust": found.robust,
@@ -400,100 +349,6 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             advance=advance,
         )
 
-    def _request(
-        self,
-        border_px: int,
-        background: Background,
-        times: ArrayLike | None,
-        frame_interval: float | None,
-        fit: FitOptions,
-    ) -> EstimateRequest:
-        checked = check_background(background, border_px, self._frame_shape())
-        # As positions, so that the same frames named in another way make the same request.
-        fit = replace(fit, exclude=fit.excluded(len(self)))
-        return EstimateRequest(self._times(times, frame_interval), checked, border_px, fit)
-
-    def _wanted(
-        self,
-        estimate: BleachingEstimate | None,
-        border_px: int,
-        background: Background,
-        times: ArrayLike | None,
-        frame_interval: float | None,
-        fit: FitOptions,
-    ) -> BleachingEstimate | EstimateRequest:
-        """Return the estimate that is given, or what one is to be made from."""
-        if estimate is None:
-            return self._request(border_px, background, times, frame_interval, fit)
-        if len(estimate.factors) != len(self):
-            raise ParameterError(
-                f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
-            )
-        if np.ndim(estimate.background) == 2 and np.shape(estimate.background) != self._frame_shape():
-            raise ParameterError(
-                f"the background of the estimate has shape {np.shape(estimate.background)}; the frames have "
-                f"{self._frame_shape()}: give one with dataclasses.replace(estimate, background=…)."
-            )
-        return estimate
-
-    def _obtain(
-        self,
-        source: FrameSource,
-        wanted: BleachingEstimate | EstimateRequest,
-        plan: MemoryPlan,
-        progress: bool | None,
-        advance: Callable[[int], None],
-    ) -> BleachingEstimate:
-        if isinstance(wanted, EstimateRequest):
-            return self._estimate(source, wanted, plan, progress, advance)
-        advance(2 * len(self))
-        return wanted
-
-    def _frame_shape(self) -> tuple[int, int]:
-        _, height, width = self.shape
-        return height, width
-
-    def _times(self, times: ArrayLike | None, frame_interval: float | None) -> NDArray[np.float64]:
-        """Return the acquisition times, from the argument that gives them or from the frames."""
-        if times is not None and frame_interval is not None:
-            raise ParameterError("give either times= or frame_interval=, not both.")
-        if times is not None:
-            given = np.asarray(times, np.float64)
-            if given.shape != (len(self),):
-                raise ParameterError(f"times= has shape {given.shape}; {len(self)} frames need ({len(self)},).")
-            return given
-        if frame_interval is not None:
-            if not 0 < frame_interval < np.inf:
-                raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
-            return np.arange(len(self)) * np.float64(frame_interval)
-        stored = self.times
-        missing = np.flatnonzero(np.isnan(stored))
-        if missing.size:
-            named = ", ".join(map(str, missing[:5])) + (", …" if missing.size > 5 else "")
-            raise SeriesError(
-                f"{missing.size} of {len(stored)} frames have no 'time' (frames {named}): give times=… or "
-                f"frame_interval=… in seconds."
-            )
-        return stored
-
-    def _plan(self, memory: int | str | None) -> MemoryPlan:
-        n_frames, height, width = self.shape
-        frame_bytes = height * width * self._source().fl_dtype.itemsize
-        return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
-
-    def _estimate(
-        self,
-        source: FrameSource,
-        request: EstimateRequest,
-        plan: MemoryPlan,
-        progress: bool | None,
-        advance: Callable[[int], None],
-    ) -> BleachingEstimate:
-        n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
-        with track(n_steps, frame_bytes, "estimating", progress) as shown:
-            run = partial(compute, n_threads=plan.n_threads)
-            return estimate_once(source, request, BlockRunner(_both(shown.advance, advance), run, plan.block_bytes))
-
     def _write(
         self,
         frames: da.Array,
@@ -531,7 +386,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             source=self.path,
             overwrite=overwrite,
             progress=progress,
-            on_stored=advance or _nobody,
+            on_stored=advance or ignore_progress,
         )
 
 
@@ -540,18 +395,6 @@ def _denoised(fl: da.Array, weight: float) -> da.Array:
     if not 0 < weight < np.inf:
         raise ParameterError(f"weight={weight!r} must be a positive number.")
     return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
-
-
-def _nobody(n_frames: int) -> None:
-    """Listen to progress on behalf of nobody."""
-
-
-def _both(first: Callable[[int], None], second: Callable[[int], None]) -> Callable[[int], None]:
-    def advance(n_frames: int) -> None:
-        first(n_frames)
-        second(n_frames)
-
-    return advance
 
 
 def _counting(count: SharedCounter | None, max_count: SharedCounter | None, n_steps: int) -> Callable[[int], None]:
@@ -568,9 +411,11 @@ def _counting(count: SharedCounter | None, max_count: SharedCounter | None, n_st
     return advance
 
 
-def _in_words(background: Background) -> str | float:
+def _in_words(background: Background | BackgroundValues) -> str | float:
     """Describe a background for the provenance of an output."""
     if isinstance(background, str):
         return background
     values = np.asarray(background)
+    if values.ndim == 1:
+        return "per-frame"
     return float(values) if values.ndim == 0 else f"image of shape {values.shape}"

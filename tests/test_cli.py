@@ -143,6 +143,8 @@ def test_correct_does_not_touch_its_input(recorded, out):
         (["--frame-interval", 0.25], {"frame_interval": 0.25}),
         (["--model", "stretched"], {"model": "stretched"}),
         (["--model", "auto", "--robust"], {"model": "auto", "robust": True}),
+        (["--trace", "percentile-99"], {"trace": "percentile-99"}),
+        (["--trace", "mean", "--background", "constant"], {"trace": "mean", "background": "constant"}),
         (["--exclude", "10:12,3", "--exclude", -1], {"exclude": [3, 10, 11, 23]}),
     ],
 )
@@ -193,6 +195,7 @@ def test_the_input_is_never_replaced(recorded):
         (["--frame-interval", "-1"], "--frame-interval -1.0 must be a positive"),
         (["--bordr", 3], "--bordr"),
         (["--model", "cubic"], "'cubic'"),
+        (["--trace", "max"], "'positive_sum', 'mean'"),
         (["--exclude", "x"], "neither a frame nor a slice"),
         (["--exclude", "99"], "--exclude names 99"),
     ],
@@ -284,6 +287,25 @@ def test_estimate_writes_json_and_picture_and_nothing_else(recorded, tmp_path):
     assert found["model"] == "biexponential"
     assert {"parameters", "r2", "aicc", "arrays"} <= found.keys()
     assert str(files[1]) in result.stdout
+
+
+def test_only_the_pixels_of_a_mask_count(recorded, tmp_path):
+    mask = np.zeros((72, 64), np.uint8)
+    mask[20:40, 20:40] = 255
+    np.save(tmp_path / "mask.npy", mask)
+    found = json.loads(
+        run("estimate", recorded, "--trace", "mean", "--mask", tmp_path / "mask.npy", "--json", "-").stdout
+    )
+    with FLSeries(h5file=recorded, h5mode="r") as fls:
+        expected = fls.estimate_bleaching(trace="mean", mask=mask > 0)
+    assert found["trace_kind"] == "mean of 400 pixels of a mask"
+    assert found["arrays"]["trace"] == expected.trace.tolist()
+
+
+def test_a_mask_that_is_none_is_refused(recorded, tmp_path):
+    (tmp_path / "mask.npy").write_text("no array")
+    assert "numpy.save" in failed(2, "estimate", recorded, "--mask", tmp_path / "mask.npy")
+    assert "No such file" in failed(1, "estimate", recorded, "--mask", tmp_path / "none.npy")
 
 
 def test_estimate_writes_json_to_the_terminal_on_request(recorded):

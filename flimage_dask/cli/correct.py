@@ -6,6 +6,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from .failures import traceback_option, warnings_in_one_line
 from .options import (
@@ -24,6 +26,7 @@ from .options import (
     read_text,
     refuse_existing,
     storage_options,
+    trace_options,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 @input_and_output
 @border_option
 @background_option
+@trace_options
 @fit_options
 @click.option(
     "--estimate",
@@ -63,7 +67,10 @@ def correct(
     source: Path,
     target: Path,
     border: int,
-    background: "Background",
+    background: "Background | None",
+    trace: str,
+    mask: NDArray[np.bool_] | None,
+    saturation: float | None,
     model: str,
     exclude: list[int | slice],
     robust: bool,
@@ -93,22 +100,30 @@ def correct(
         chosen = chosen_frames(series, frames)
         started = perf_counter()
         given = None if known is None else BleachingEstimate.from_json(read_text(known))
-        fit: dict[str, Any] = {"model": model, "exclude": exclude, "robust": robust, "frame_interval": frame_interval}
+        how: dict[str, Any] = {
+            "background": background,
+            "trace": trace,
+            "mask": mask,
+            "saturation": saturation,
+            "model": model,
+            "exclude": exclude,
+            "robust": robust,
+            "frame_interval": frame_interval,
+        }
         chosen.bleach_correction(
             target,
             border,
-            background=background,
             estimate=given,
             compression=compression,
             level=level,
             shuffle=shuffle,
             memory=memory,
             overwrite=overwrite,
-            **fit,
+            **how,
         )
         seconds = perf_counter() - started
         # Remembered from the correction: this reads nothing.
-        estimate = given or chosen.estimate_bleaching(border, background=background, progress=False, **fit)
+        estimate = given or chosen.estimate_bleaching(border, progress=False, **how)
         n_frames, *frame_shape = chosen.shape
     run = Run(target, n_frames, (frame_shape[0], frame_shape[1]), seconds, peak_memory())
     if as_json:

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from .failures import traceback_option, warnings_in_one_line
 from .options import (
@@ -15,6 +17,7 @@ from .options import (
     fit_options,
     frame_interval_option,
     frames_option,
+    trace_options,
 )
 
 if TYPE_CHECKING:
@@ -24,13 +27,14 @@ if TYPE_CHECKING:
 @click.command(
     short_help="Find out how a series bleaches.",
     epilog=examples(
-        "flimage-dask estimate series.h5 --model auto --plot fit.png",
+        "flimage-dask estimate series.h5 --model auto --trace mean --plot fit.png",
         "flimage-dask estimate series.h5 --model auto --exclude 10:12 --json estimate.json",
     ),
 )
 @click.argument("file", metavar="FILE", type=PATH)
 @border_option
 @background_option
+@trace_options
 @fit_options
 @frames_option
 @frame_interval_option
@@ -40,7 +44,10 @@ if TYPE_CHECKING:
 def estimate(
     file: Path,
     border: int,
-    background: "Background",
+    background: "Background | None",
+    trace: str,
+    mask: NDArray[np.bool_] | None,
+    saturation: float | None,
     model: str,
     exclude: list[int | slice],
     robust: bool,
@@ -62,7 +69,15 @@ def estimate(
         check_is_png(picture)
     with warnings_in_one_line(), FLSeries(h5file=file, h5mode="r") as series:
         found = chosen_frames(series, frames).estimate_bleaching(
-            border, background=background, model=model, exclude=exclude, robust=robust, frame_interval=frame_interval
+            border,
+            background=background,
+            trace=trace,
+            mask=mask,
+            saturation=saturation,
+            model=model,
+            exclude=exclude,
+            robust=robust,
+            frame_interval=frame_interval,
         )
     if picture is not None:
         found.plot(picture, title=file.name)

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
+from ..correction.intensity import POSITIVE_SUM, statistic_named
 from ..correction.models import MODELS
 from ..correction.options import AUTO, FitOptions
 from ..errors import OutputExistsError, ParameterError
@@ -60,8 +63,10 @@ def _position(text: str) -> int:
         raise click.BadParameter(f"'{text}' is neither a frame nor a slice of frames, such as 3 or 10:12") from error
 
 
-def _read_background(context: click.Context, parameter: click.Parameter, text: str) -> "Background":
+def _read_background(context: click.Context, parameter: click.Parameter, text: str | None) -> "Background | None":
     """Read how the background is found, or its value."""
+    if text is None:
+        return None
     if text == "constant":
         return "constant"
     if text == "per-frame":
@@ -109,9 +114,8 @@ background_option = click.option(
     "--background",
     metavar="HOW",
     callback=_read_background,
-    default="constant",
-    show_default=True,
-    help="constant: one for all frames; per-frame: one for each; or a number of counts.",
+    help="constant: one for all frames (default); per-frame: one for each; or a number of counts (default of a "
+    "--trace other than positive_sum: 0).",
 )
 frames_option = click.option(
     "--frames",
@@ -144,6 +148,50 @@ _exclude_option = click.option(
     help="Leave these frames out of the fit: 3, or 10:12 for 10 and 11, or several with commas. They are corrected.",
 )
 _robust_option = click.option("--robust", is_flag=True, help="Let frames far from the curve count less.")
+
+
+def _read_trace(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    try:
+        statistic_named(text)
+    except ParameterError as error:
+        raise click.BadParameter(str(error).partition(": ")[2].rstrip(".")) from error
+    return text
+
+
+def _read_mask(context: click.Context, parameter: click.Parameter, file: Path | None) -> NDArray[np.bool_] | None:
+    """Read a mask; any number but 0 marks a pixel."""
+    if file is None:
+        return None
+    try:
+        marked: NDArray[np.bool_] = np.load(file, allow_pickle=False) != 0
+    except ValueError as error:
+        raise click.BadParameter(f"'{file}' is no array as numpy.save writes it") from error
+    return marked
+
+
+_trace_option = click.option(
+    "--trace",
+    metavar="HOW",
+    callback=_read_trace,
+    default=POSITIVE_SUM,
+    show_default=True,
+    help="Intensity of a frame: positive_sum, mean, median, or a percentile such as percentile-90.",
+)
+_mask_option = click.option(
+    "--mask",
+    metavar="NPY",
+    type=PATH,
+    callback=_read_mask,
+    help="Only pixels marked in this image (numpy.save) count for the trace, such as those of a cell.",
+)
+_saturation_option = click.option(
+    "--saturation", metavar="COUNTS", type=float, help="Pixels from here on are saturated; warns of many."
+)
+
+
+def trace_options(command: _Command) -> _Command:
+    """Add the options that say how the intensity is found: --trace, --mask, --saturation."""
+    return _trace_option(_mask_option(_saturation_option(command)))
 
 
 def fit_options(command: _Command) -> _Command:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .background import BackgroundValues
+from .pixels import PixelCounts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,6 +81,10 @@ class BleachingEstimate:
         Independent frames that the fit's residuals are worth.
     neighbour_correlation
         Correlation of neighbouring residuals, from 0 to 0.99.
+    trace_kind
+        How the intensity of a frame was found, such as "positive_sum".
+    pixels
+        How many pixels of each frame were finite and saturated; None for a trace from elsewhere.
 
     Notes
     -----
@@ -112,6 +117,8 @@ class BleachingEstimate:
     warnings: tuple[str, ...]
     n_effective: float
     neighbour_correlation: float
+    trace_kind: str = "positive_sum"
+    pixels: PixelCounts | None = None
 
     def __post_init__(self) -> None:
         for array in (self.times, self.trace, self.decay, self.decay_errors, self.factors, self.factor_errors):
@@ -170,7 +177,9 @@ class BleachingEstimate:
             "background_kind": kind,
             "background": float(finite.mean()) if finite.size else None,
             "border_px": self.border_px,
+            "trace_kind": self.trace_kind,
             "n_frames": len(self.trace),
+            "most_saturated": None if self.pixels is None else int(self.pixels.n_saturated.max(initial=0)),
             "n_left_out": len(self.left_out),
             "excluded": list(self.excluded),
             "robust": self.robust,

@@ -7,6 +7,8 @@ The keys are those of `BleachingEstimate.summary`, and besides
 ``format_version`` 1
 ``backgrounds``    what is subtracted [counts]: a number, a list with one a frame, or an image (y, x)
 ``left_out``       positions of frames without a finite intensity
+``pixels``         ``n_pixels``, ``saturation`` [counts], and the lists ``n_finite`` and ``n_saturated``
+                   with one number a frame; or null
 ``arrays``         lists with one number a frame: ``times`` [s], ``trace``, ``decay``,
                    ``decay_errors`` [counts], ``factors``, ``factor_errors`` (of their logarithm)
 =================  ==========================================================================
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from .estimate import BLEACHING, BleachingEstimate
+from .pixels import PixelCounts
 
 FORMAT, FORMAT_VERSION = "flimage_dask bleaching estimate", 1
 ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors")
@@ -37,6 +40,7 @@ def as_json(estimate: BleachingEstimate) -> str:
         **estimate.summary(),
         "backgrounds": _listed(np.asarray(estimate.background, np.float64)),
         "left_out": list(estimate.left_out),
+        "pixels": _listed_pixels(estimate.pixels),
         "arrays": {name: _listed(getattr(estimate, name)) for name in ARRAYS},
     }
     return json.dumps(content, indent=2, allow_nan=False)
@@ -80,6 +84,8 @@ def from_json(text: str) -> BleachingEstimate:
             warnings=tuple(map(str, content["warnings"])),
             n_effective=_number(content["n_effective"]),
             neighbour_correlation=_number(content["neighbour_correlation"]),
+            trace_kind=str(content["trace_kind"]),
+            pixels=_pixels(content["pixels"]),
         )
     except KeyError as error:
         raise ParameterError(f"the estimate has no {error}: write it again with to_json().") from error
@@ -110,6 +116,20 @@ def _background(values: Any) -> float | NDArray[np.float64]:
     if not isinstance(values, list):
         return _number(values)
     return _array(values, ndim=2 if values and isinstance(values[0], list) else 1)
+
+
+def _listed_pixels(pixels: PixelCounts | None) -> Any:
+    if pixels is None:
+        return None
+    lists = {name: getattr(pixels, name).tolist() for name in ("n_finite", "n_saturated")}
+    return {"n_pixels": pixels.n_pixels, "saturation": pixels.saturation, **lists}
+
+
+def _pixels(content: Any) -> PixelCounts | None:
+    if content is None:
+        return None
+    n_finite, n_saturated = (np.array(content[name], np.int64) for name in ("n_finite", "n_saturated"))
+    return PixelCounts(int(content["n_pixels"]), n_finite, n_saturated, content["saturation"])
 
 
 def _listed(values: NDArray[np.float64]) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..correction.estimate import BLEACHING, NO_BLEACHING, BleachingEstimate
+from ..correction.intensity import POSITIVE_SUM
 from ..simulate import Simulation
 from .text import aligned, clean, counted, listed, short
 from .units import format_compression, format_size, format_time
@@ -145,6 +146,8 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     if estimate.border_px is not None:
         origin += f", border of {estimate.border_px} px"
     rows = [("background", f"{short(found['background'])} counts ({origin})")]
+    if estimate.trace_kind != POSITIVE_SUM:
+        rows.append(("trace", estimate.trace_kind))
     if estimate.status != BLEACHING:
         beyond_noise = "none beyond the noise" if estimate.status == NO_BLEACHING else "not to be corrected"
         return [*rows, ("bleaching", f"{beyond_noise}: all factors are 1")]
