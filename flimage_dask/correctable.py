@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import dask
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,10 +13,11 @@ from .budget import MemoryPlan
 from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv, load_restoration
+from .correction.histogram import check_variant, distribution, match_histograms
 from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import DecayModel
-from .correction.options import FitOptions, Frames
-from .errors import ParameterError, SeriesError
+from .correction.options import FACTOR, FitOptions, Frames
+from .errors import FrameNotFoundError, ParameterError, SeriesError
 from .estimable import EstimableFrames, EstimateOptions, as_mask, ignore_progress
 from .estimation import (
     Background,
@@ -52,6 +54,9 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
         model: str | DecayModel = "exponential",
         exclude: Frames = (),
         robust: bool = False,
+        correction: str = FACTOR,
+        max_factor: float | None = None,
+        parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
         estimate: BleachingEstimate | None = None,
@@ -60,7 +65,9 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
 
         Parameters
         ----------
-        border_px, background, trace, mask, saturation, model, exclude, robust, times, frame_interval
+        border_px, background, trace, mask, saturation
+            See `estimate_bleaching`.
+        model, exclude, robust, correction, max_factor, parameters, times, frame_interval
             See `estimate_bleaching`.
         estimate
             A known estimate of a series with as many frames, instead of making one from these frames. Its
@@ -89,7 +96,7 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
         array([100., 100.], dtype=float32)
         """
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
-        fit = FitOptions(model, exclude, robust)
+        fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
         wanted = self._wanted(estimate, options)
         if isinstance(wanted, EstimateRequest):
@@ -111,6 +118,9 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
         model: str | DecayModel = "exponential",
         exclude: Frames = (),
         robust: bool = False,
+        correction: str = FACTOR,
+        max_factor: float | None = None,
+        parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
         estimate: BleachingEstimate | None = None,
@@ -128,7 +138,9 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
         h5out
             A path, where the corrected series appears when it is whole, or an empty open group.
             None writes nothing.
-        border_px, background, trace, mask, saturation, model, exclude, robust, times, frame_interval, progress
+        border_px, background, trace, mask, saturation, progress
+            See `estimate_bleaching`.
+        model, exclude, robust, correction, max_factor, parameters, times, frame_interval
             See `estimate_bleaching`.
         flscorr
             Frames to correct instead of these, such as a denoised version of them.
@@ -174,7 +186,8 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
         if len(target) != len(self):
             raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
         storage = Storage(compression, level, shuffle)
-        trace_options, fit = TraceOptions(trace, as_mask(mask), saturation), FitOptions(model, exclude, robust)
+        trace_options = TraceOptions(trace, as_mask(mask), saturation)
+        fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
         if estimate is None:
             options.checked_background(self._frame_shape())
@@ -207,6 +220,8 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
                     "model": found.requested,
                     "exclude": list(found.excluded),
                     "robust": found.robust,
+                    "correction": found.correction,
+                    "max_factor": max_factor,
                 },
                 estimate=found,
                 times=new_times,
@@ -348,6 +363,91 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
             progress=progress,
             advance=advance,
         )
+
+    def histogram_matched(self, variant: str = "fiji", reference: int = 0) -> da.Array:
+        """Give each frame the distribution of brightness of a reference frame, lazily.
+
+        Parameters
+        ----------
+        variant
+            "fiji", as in Fiji's CorrectBleach: all results are values of the reference; or
+            "interpolated", as in `skimage.exposure.match_histograms`.
+        reference
+            Position of the frame that all others are made like.
+
+        Returns
+        -------
+        dask.array.Array
+            (frame, y, x) [counts]. No background is subtracted.
+
+        Raises
+        ------
+        ParameterError, FrameNotFoundError
+            (ValueErrors) for another variant, or a frame that is none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from flimage_dask import FLImage, FLSeries
+        >>> fls = FLSeries([FLImage(np.array([[8.0, 4.0]]) / 2**k) for k in range(3)])
+        >>> fls.histogram_matched()[2].compute()
+        array([[8., 4.]], dtype=float32)
+        """
+        return self._matched(self.fl, variant, reference)
+
+    def histogram_matching(
+        self,
+        h5out: Output,
+        variant: str = "fiji",
+        reference: int = 0,
+        *,
+        compression: Compression = "gzip",
+        level: int | None = None,
+        shuffle: bool | None = None,
+        memory: int | str | None = None,
+        overwrite: bool = False,
+        progress: bool | None = None,
+    ) -> None:
+        """Give each frame the distribution of brightness of a reference frame and write the result.
+
+        Parameters
+        ----------
+        variant, reference
+            See `histogram_matched`.
+        h5out, compression, level, shuffle, memory, overwrite, progress
+            See `bleach_correction`.
+
+        Raises
+        ------
+        ParameterError, FrameNotFoundError, FileError
+            See `histogram_matched` and `bleach_correction`.
+        """
+        storage = Storage(compression, level, shuffle)
+        plan = self._plan(memory)
+        self._write(
+            self._matched(lazy_series(self._source(), plan.block_bytes).fl, variant, reference),
+            h5out,
+            columns=self.meta,
+            storage=storage,
+            plan=plan,
+            operation="histogram_matching",
+            parameters={"variant": variant, "reference": reference},
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+    def _matched(self, fl: da.Array, variant: str, reference: int) -> da.Array:
+        check_variant(variant)
+        position = self._position(reference)
+        # Found once, when the first frame is computed.
+        found = dask.delayed(distribution)(fl[position])
+        return fl.map_blocks(match_histograms, found, variant, dtype=fl.dtype, meta=fl._meta)
+
+    def _position(self, index: int) -> int:
+        n_frames = len(self)
+        if not -n_frames <= index < n_frames:
+            raise FrameNotFoundError(f"no frame {index}: {self!r} has {n_frames} frames.")
+        return index % n_frames
 
     def _write(
         self,

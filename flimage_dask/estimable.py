@@ -1,6 +1,6 @@
 """Frames whose intensity and bleaching can be found out, without writing anything."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from .budget import MemoryPlan, plan_memory
 from .correction.bleaching import BleachingEstimate
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of, statistic_named
 from .correction.models import DecayModel
-from .correction.options import FitOptions, Frames
+from .correction.options import FACTOR, FitOptions, Frames
 from .errors import ParameterError, SeriesError
 from .estimation import Background, BlockRunner, EstimateRequest, check_background, estimate_once
 from .execution import compute, count_threads
@@ -69,6 +69,9 @@ class EstimableFrames(FrameSequence[View]):
         model: str | DecayModel = "exponential",
         exclude: Frames = (),
         robust: bool = False,
+        correction: str = FACTOR,
+        max_factor: float | None = None,
+        parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
         memory: int | str | None = None,
@@ -93,13 +96,21 @@ class EstimableFrames(FrameSequence[View]):
             Counts from which a pixel is saturated; by default the largest number of an integer type.
         model
             The curve: "exponential", flimage's; "biexponential", "linear+exponential", "stretched";
-            "auto", the one that describes the trace best, if there is bleaching at all; "none"; or a
-            `DecayModel` of your own.
+            "auto", the one that describes the trace best, if there is bleaching at all; "none"; a
+            `DecayModel` of your own; or "ratio", which needs no curve: each frame is made as bright as
+            the earliest one.
         exclude
             Frames that take no part in the fit, such as those of a stimulus: positions, slices, or
             an array of bool. They are corrected too.
         robust
             Let frames far from the curve count less (Huber's weights).
+        correction
+            "factor": frames are multiplied; "bleachable": so is the part of them that bleaches, while
+            the steady part of the curve stays; "additive": what was lost is added to each pixel.
+        max_factor
+            Factors are held at this one.
+        parameters
+            Those of the model by name [counts, s], instead of a fit.
         times
             Acquisition times (n,) [s], if the frames carry none or wrong ones.
         frame_interval
@@ -124,7 +135,7 @@ class EstimableFrames(FrameSequence[View]):
             (a ValueError) for a border that leaves no centre, or another wrong argument.
         """
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
-        fit = FitOptions(model, exclude, robust)
+        fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         request = self._request(EstimateOptions(border_px, background, times, frame_interval, trace_options, fit))
         return self._estimate(self._source(), request, self._plan(memory), progress, ignore_progress)
 

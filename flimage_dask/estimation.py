@@ -131,7 +131,14 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
             source, request.background, request.border_px, request.trace.statistic, [request.trace.region], counting
         )
         trace = traces[:, 0]
-    found = estimate_bleaching(request.times, trace, background=background, border_px=border_px, fit=request.fit)
+    found = estimate_bleaching(
+        request.times,
+        trace,
+        background=background,
+        border_px=border_px,
+        fit=request.fit,
+        n_summed=request.trace.n_summed(source.index.frames.shape),
+    )
     pixels = counting.counted
     texts = () if pixels is None else pixels.warnings(found.excluded)
     return replace(found, trace_kind=request.trace.in_words, pixels=pixels, warnings=found.warnings + texts)
@@ -329,7 +336,7 @@ def _correct_frames(block: NDArray[Any], positions: NDArray[np.int64], estimate:
     background = estimate.background
     if isinstance(background, np.ndarray) and background.ndim == 1:
         background = background[frames]
-    return correct(block, background, estimate.factors[frames])
+    return correct(block, background, estimate.factors[frames], estimate.shifts[frames])
 
 
 def _subtract(block: NDArray[Any], background: float | NDArray[np.float64]) -> NDArray[Any]:

@@ -68,7 +68,7 @@ def test_without_a_command_the_help_is_shown():
     assert "Usage: flimage-dask" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["info", "estimate", "correct", "denoise", "demo"])
+@pytest.mark.parametrize("command", ["info", "estimate", "correct", "match", "denoise", "demo"])
 def test_each_command_has_help_with_examples(command):
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -143,6 +143,12 @@ def test_correct_does_not_touch_its_input(recorded, out):
         (["--frame-interval", 0.25], {"frame_interval": 0.25}),
         (["--model", "stretched"], {"model": "stretched"}),
         (["--model", "auto", "--robust"], {"model": "auto", "robust": True}),
+        (["--model", "ratio", "--max-factor", 99], {"model": "ratio", "max_factor": 99}),
+        (["--correction", "additive"], {"correction": "additive"}),
+        (
+            ["--parameter", "rate=0.02", "--parameter", "amplitude=1e6", "--parameter", "offset=1e5"],
+            {"parameters": {"rate": 0.02, "amplitude": 1e6, "offset": 1e5}},
+        ),
         (["--trace", "percentile-99"], {"trace": "percentile-99"}),
         (["--trace", "mean", "--background", "constant"], {"trace": "mean", "background": "constant"}),
         (["--exclude", "10:12,3", "--exclude", -1], {"exclude": [3, 10, 11, 23]}),
@@ -195,6 +201,9 @@ def test_the_input_is_never_replaced(recorded):
         (["--frame-interval", "-1"], "--frame-interval -1.0 must be a positive"),
         (["--bordr", 3], "--bordr"),
         (["--model", "cubic"], "'cubic'"),
+        (["--parameter", "rate"], "no NAME=VALUE"),
+        (["--parameter", "rate=1"], "--parameter has rate"),
+        (["--max-factor", 0.5], "--max-factor 0.5"),
         (["--trace", "max"], "'positive_sum', 'mean'"),
         (["--exclude", "x"], "neither a frame nor a slice"),
         (["--exclude", "99"], "--exclude names 99"),
@@ -318,6 +327,23 @@ def test_a_picture_of_another_kind_is_refused_before_anything_is_read(recorded, 
 
 def test_an_estimate_that_cannot_be_written_is_a_failure_of_the_disk(recorded, tmp_path):
     assert "No such file" in run("estimate", recorded, "--json", tmp_path / "no" / "found.json").stderr
+
+
+# match
+
+
+@pytest.mark.parametrize("variant", ["fiji", "interpolated"])
+def test_match_writes_what_the_library_computes(recorded, out, variant):
+    result = run("match", recorded, out, "--variant", variant, "--reference", 3, "--frames", ":6")
+    assert result.exit_code == 0
+    assert f"histograms matched ({variant}) to frame 3" in result.stdout
+    with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as matched:
+        assert np.array_equal(matched.fl.compute(), fls[:6].histogram_matched(variant, 3).compute())
+
+
+def test_a_reference_that_is_no_frame_is_refused(recorded, out):
+    assert "no frame 99" in failed(1, "match", recorded, out, "--reference", 99)
+    assert not out.exists()
 
 
 # denoise

@@ -18,7 +18,14 @@ import flimage_dask.estimation as estimation
 from flimage_dask import BleachingEstimate, BleachingWarning, FLImage, FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.correction.models import AMPLITUDE, OFFSET, RATE, DecayModel
 from flimage_dask.correction.trace import Band
-from flimage_dask.errors import FitError, FrameDataError, OutputExistsError, ParameterError, SeriesError
+from flimage_dask.errors import (
+    FitError,
+    FrameDataError,
+    FrameNotFoundError,
+    OutputExistsError,
+    ParameterError,
+    SeriesError,
+)
 from flimage_dask.hdf5.reader import ByteRangeReader
 
 from .conftest import make_bleaching_frames, write_series_file
@@ -183,6 +190,8 @@ def test_the_output_says_how_it_was_made(fls, tmp_path):
         "model": "exponential",
         "exclude": [],
         "robust": False,
+        "correction": "factor",
+        "max_factor": None,
     }
     assert provenance["source"] == {"file": str(fls.path), "identifier": "simulated"}
     assert provenance["estimate"]["status"] == "bleaching"
@@ -540,3 +549,54 @@ def test_a_storage_that_cannot_be_had_is_refused_before_anything_is_read(fls, tm
     with pytest.raises(ParameterError, match="compression='rar'"):
         fls.bleach_correction(tmp_path / "out.h5", BORDER, compression="rar")
     assert list(tmp_path.glob("*out*")) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": "ratio"},
+        {"correction": "bleachable"},
+        {"correction": "additive", "trace": "mean"},
+        {"max_factor": 1.5, "correction": "bleachable"},
+        {"parameters": {"amplitude": 4e5, "rate": 0.5, "offset": 1e5}},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:the factors of .* frames are held", "ignore:the correction factor reaches")
+def test_every_kind_of_correction_is_lazy_and_written_alike(fls, tmp_path, options):
+    estimate = fls.estimate_bleaching(BORDER, **options)
+    fls.bleach_correction(tmp_path / "out.h5", BORDER, **options)
+    lazy = fls.bleach_corrected(BORDER, **options).compute()
+    expected = (fls.fl.compute() - estimate.background) * estimate.factors[:, None, None]
+    assert np.array_equal(lazy, values(tmp_path / "out.h5"))
+    assert np.allclose(lazy, expected + estimate.shifts[:, None, None], rtol=1e-6, atol=1e-4)
+    assert (options.get("correction") in ("bleachable", "additive")) == estimate.shifts.any()
+
+
+def test_after_a_ratio_of_means_all_frames_have_the_same_mean(fls):
+    found = fls.bleach_corrected(BORDER, model="ratio", trace="mean").mean(axis=(1, 2), dtype=float).compute()
+    assert np.allclose(found, found[0], rtol=1e-7)
+
+
+def test_trials_are_corrected_with_a_fit_each(fls):
+    parts = [fls[:6], fls[6:]]
+    joined = BleachingEstimate.joined([part.estimate_bleaching(BORDER) for part in parts])
+    expected = np.concatenate([part.bleach_corrected(BORDER).compute() for part in parts])
+    assert np.array_equal(fls.bleach_corrected(estimate=joined).compute(), expected)
+
+
+@pytest.mark.parametrize("variant", ["fiji", "interpolated"])
+def test_histograms_are_matched_lazily_and_written_alike(fls, tmp_path, variant):
+    fls.histogram_matching(tmp_path / "out.h5", variant, -1)
+    lazy = fls.histogram_matched(variant, reference=11)
+    assert np.array_equal(lazy.compute(), values(tmp_path / "out.h5"))
+    assert np.array_equal(lazy[11].compute(), fls.fl[11].compute())
+    assert abs(float(lazy[0].mean().compute()) / float(lazy[11].mean().compute()) - 1) < 0.05
+
+
+def test_bad_references_and_variants_are_refused_before_anything_is_written(fls, tmp_path):
+    with pytest.raises(FrameNotFoundError, match="no frame 12"):
+        fls.histogram_matching(tmp_path / "out.h5", reference=12)
+    with pytest.raises(ParameterError, match="variant='exact'"):
+        fls.histogram_matched("exact")
+    assert not list(tmp_path.glob("*out*"))

@@ -74,6 +74,9 @@ def correct(
     model: str,
     exclude: list[int | slice],
     robust: bool,
+    correction: str,
+    max_factor: float | None,
+    parameters: dict[str, float] | None,
     known: Path | None,
     frames: slice | None,
     frame_interval: float | None,
@@ -108,6 +111,9 @@ def correct(
             "model": model,
             "exclude": exclude,
             "robust": robust,
+            "correction": correction,
+            "max_factor": max_factor,
+            "parameters": parameters,
             "frame_interval": frame_interval,
         }
         chosen.bleach_correction(

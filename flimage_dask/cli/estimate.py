@@ -51,6 +51,9 @@ def estimate(
     model: str,
     exclude: list[int | slice],
     robust: bool,
+    correction: str,
+    max_factor: float | None,
+    parameters: dict[str, float] | None,
     frames: slice | None,
     frame_interval: float | None,
     json_file: Path | None,
@@ -77,6 +80,9 @@ def estimate(
             model=model,
             exclude=exclude,
             robust=robust,
+            correction=correction,
+            max_factor=max_factor,
+            parameters=parameters,
             frame_interval=frame_interval,
         )
     if picture is not None:

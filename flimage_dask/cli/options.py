@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..correction.intensity import POSITIVE_SUM, statistic_named
 from ..correction.models import MODELS
-from ..correction.options import AUTO, FitOptions
+from ..correction.options import AUTO, CORRECTIONS, FACTOR, RATIO, FitOptions
 from ..errors import OutputExistsError, ParameterError
 
 if TYPE_CHECKING:
@@ -44,6 +44,16 @@ def _read_excluded(context: click.Context, parameter: click.Parameter, texts: tu
     """Read positions and slices, several of them separated by commas."""
     parts = [part.strip() for text in texts for part in text.split(",")]
     return [_slice(part) if ":" in part else _position(part) for part in parts]
+
+
+def _read_parameters(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, float] | None:
+    """Read names and values of parameters."""
+    try:
+        return {name.strip(): float(value) for name, value in (text.split("=") for text in texts)} or None
+    except ValueError as error:
+        raise click.BadParameter(f"'{' '.join(texts)}' is no NAME=VALUE, such as rate=0.05") from error
 
 
 def _slice(text: str) -> slice:
@@ -135,10 +145,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write one JS
 
 _model_option = click.option(
     "--model",
-    type=click.Choice([AUTO, *MODELS]),
+    type=click.Choice([AUTO, *MODELS, RATIO]),
     default=FitOptions.model,
     show_default=True,
-    help="The curve of the decay; auto: the one that describes it best.",
+    help="The curve of the decay; auto: the one that describes it best; ratio: none, frames are made equally bright.",
 )
 _exclude_option = click.option(
     "--exclude",
@@ -148,6 +158,22 @@ _exclude_option = click.option(
     help="Leave these frames out of the fit: 3, or 10:12 for 10 and 11, or several with commas. They are corrected.",
 )
 _robust_option = click.option("--robust", is_flag=True, help="Let frames far from the curve count less.")
+_correction_option = click.option(
+    "--correction",
+    type=click.Choice(CORRECTIONS),
+    default=FACTOR,
+    show_default=True,
+    help="Multiply all of a pixel, or only what bleaches of it, or add what was lost.",
+)
+_max_factor_option = click.option("--max-factor", metavar="X", type=float, help="Hold the factors at this one.")
+_parameter_option = click.option(
+    "--parameter",
+    "parameters",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_read_parameters,
+    help="A parameter of the model [counts, s]; give all of them to correct without a fit.",
+)
 
 
 def _read_trace(context: click.Context, parameter: click.Parameter, text: str) -> str:
@@ -195,8 +221,18 @@ def trace_options(command: _Command) -> _Command:
 
 
 def fit_options(command: _Command) -> _Command:
-    """Add the options that say how the decay is fitted: --model, --exclude, --robust."""
-    return _model_option(_exclude_option(_robust_option(command)))
+    """Add the options that say how the decay is fitted and corrected: the fields of `FitOptions`."""
+    options = (
+        _parameter_option,
+        _max_factor_option,
+        _correction_option,
+        _robust_option,
+        _exclude_option,
+        _model_option,
+    )
+    for option in options:
+        command = option(command)
+    return command
 
 
 def chosen_frames(series: "FLSeries", frames: slice | None) -> "CorrectableFrames":

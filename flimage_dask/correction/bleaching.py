@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import FitError, ParameterError, SeriesError
 from .background import BackgroundValues, frame_backgrounds
 from .choice import CANDIDATES, Choice, choose, exceeds_noise
-from .decay import ROUNDING
-from .estimate import BLEACHING, NO_BLEACHING, NOT_CORRECTED, BleachingEstimate
+from .decay import DecayFit, given_decay
+from .estimate import BLEACHING, GIVEN, NO_BLEACHING, NO_FIT, NOT_CORRECTED, BleachingEstimate
+from .factors import Factors, factors_of_curve, factors_of_trace, held
 from .models import EXPONENTIAL, NONE, DecayModel, model_named
-from .options import AUTO, FitOptions
+from .options import AUTO, RATIO, FitOptions
 from .robust import huber_weights
 from .scaled import ScaledTrace
 from .strips import Strips
@@ -24,6 +25,7 @@ Array = NDArray[np.float64]
 MIN_FRAMES = EXPONENTIAL.min_frames
 #: Correction factors above this one are reported.
 LARGE_FACTOR = 10.0
+WAY_OUT = "Give the acquisition times with times= or frame_interval=."
 #: Factors below 1 by more than rounding are reported.
 BELOW_ONE = 1.0 - 1e-9
 
@@ -35,6 +37,7 @@ def estimate_bleaching(
     background: BackgroundValues,
     border_px: int | None = None,
     fit: FitOptions | None = None,
+    n_summed: int = 1,
 ) -> BleachingEstimate:
     """Fit the decay of a trace and derive the correction factors.
 
@@ -49,6 +52,8 @@ def estimate_bleaching(
         What the trace was made with; kept in the answer.
     fit
         Which model, and which frames; None fits an exponential to all of them.
+    n_summed
+        Pixels that the trace sums over; 1 for a mean. Only corrections that add something need it.
 
     Returns
     -------
@@ -80,35 +85,49 @@ def estimate_bleaching(
     """
     fit = FitOptions() if fit is None else fit
     times, trace = np.array(times, np.float64), np.array(trace, np.float64)
-    model = None if fit.model == AUTO else model_named(fit.model)
     measured = np.isfinite(trace)
     excluded = fit.excluded(trace.size)
     used = measured & ~np.isin(np.arange(trace.size), excluded)
-    _check_frames(times, trace, used, EXPONENTIAL if model is None else model)
+    _check_times(times, trace)
+    origin: dict[str, Any] = {
+        "background": background,
+        "border_px": border_px,
+        "times": times,
+        "trace": trace,
+        "left_out": _positions(~measured),
+        "excluded": excluded,
+        "robust": fit.robust,
+        "correction": fit.correction,
+    }
+    if fit.model == RATIO:
+        return _without_fit(times, trace, used, fit, n_summed, origin)
+    return _with_fit(times, trace, used, fit, n_summed, origin)
 
-    weights, outlying = _weights(model, times[used], trace[used], fit)
-    choice = choose(model, ScaledTrace.of(times[used], trace[used], weights))
+
+def _with_fit(
+    times: Array, trace: Array, used: NDArray[np.bool_], fit: FitOptions, n_summed: int, origin: dict[str, Any]
+) -> BleachingEstimate:
+    model = None if fit.model == AUTO else model_named(fit.model)
+    _check_frames(times[used], len(times), EXPONENTIAL if model is None else model, is_given=fit.parameters is not None)
+    choice, outlying = _chosen(model, times[used], trace[used], fit)
     best = choice.fit
     first = float(times[used].min())
     # A frame before the first of the fit has no data; its curve is not extrapolated backwards.
     seen = np.maximum(times, first)
     decay = best.at(seen)
     decay[used] = best.curve
-    is_constant = best.model == NONE
-    factors = np.ones_like(decay) if is_constant else _factors(decay, int(np.argmax(used & (times == first))))
+    free = factors_of_curve(best, seen, first, fit.correction, n_summed)
+    found = held(free, fit.max_factor)
     return BleachingEstimate(
         model=best.model.name,
         requested=AUTO if model is None else model.name,
         formula=best.model.formula,
-        status=NOT_CORRECTED if model == NONE else NO_BLEACHING if is_constant else BLEACHING,
-        background=background,
-        border_px=border_px,
-        times=times,
-        trace=trace,
+        status=_status(best, asked_for=model, is_given=fit.parameters is not None),
         decay=decay,
         decay_errors=best.errors_at(seen),
-        factors=factors,
-        factor_errors=np.zeros_like(decay) if is_constant else best.log_ratio_errors(seen, first),
+        factors=found.factors,
+        factor_errors=found.errors,
+        shifts=found.shifts,
         parameters=best.parameters,
         standard_errors=best.standard_errors,
         units={parameter.name: parameter.unit for parameter in best.model.parameters},
@@ -116,18 +135,52 @@ def estimate_bleaching(
         r2=best.r2,
         rmse=best.rmse,
         aicc={name: tried.aicc for name, tried in choice.tried.items()},
-        left_out=_positions(~measured),
-        excluded=excluded,
         outliers=tuple(int(position) for position in np.flatnonzero(used)[outlying]),
-        robust=fit.robust,
-        warnings=_what_needs_a_look(choice, factors, asked_for=model),
+        warnings=_what_needs_a_look(choice, found.factors, asked_for=model) + _what_is_held(free, found),
         n_effective=best.n_effective,
         neighbour_correlation=best.neighbour_correlation,
+        **origin,
     )
 
 
-def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLike) -> NDArray[Any]:
-    """Subtract the background of frames and multiply them with their factors.
+def _without_fit(
+    times: Array, trace: Array, used: NDArray[np.bool_], fit: FitOptions, n_summed: int, origin: dict[str, Any]
+) -> BleachingEstimate:
+    """Make each frame as bright as the earliest one."""
+    if not used.any():
+        raise FitError(f"a ratio of intensities needs a frame with a finite intensity; none of {times.size} has one.")
+    reference = int(np.flatnonzero(used)[np.argmin(times[used])])
+    free = factors_of_trace(times, trace, used, reference, fit.correction, n_summed)
+    found = held(free, fit.max_factor)
+    return BleachingEstimate(
+        model=RATIO,
+        requested=RATIO,
+        formula="intensity of the reference / intensity",
+        status=NO_FIT,
+        decay=trace.copy(),
+        decay_errors=np.zeros_like(trace),
+        factors=found.factors,
+        factor_errors=found.errors,
+        shifts=found.shifts,
+        parameters={},
+        standard_errors={},
+        units={},
+        half_life=np.nan,
+        r2=np.nan,
+        rmse=0.0,
+        aicc={},
+        outliers=(),
+        warnings=_large_factor(found.factors) + _what_is_held(free, found),
+        n_effective=np.nan,
+        neighbour_correlation=np.nan,
+        **origin,
+    )
+
+
+def correct(
+    block: NDArray[Any], background: BackgroundValues, factors: ArrayLike, shifts: ArrayLike | None = None
+) -> NDArray[Any]:
+    """Subtract the background of frames, multiply them with their factors, and add what is to be added.
 
     Parameters
     ----------
@@ -137,11 +190,13 @@ def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLik
         Counts: a number, (frame,) numbers, or an image (y, x).
     factors
         (frame,) correction factors.
+    shifts
+        (frame,) counts that are added to each pixel; None adds nothing.
 
     Returns
     -------
     numpy.ndarray
-        (frame, y, x), counts: ``(block - background) * factors``, computed in float64 and
+        (frame, y, x), counts: ``(block - background) * factors + shifts``, computed in float64 and
         rounded once to float32, or to float64 for pixels of 32-bit integers and wider types.
 
     Raises
@@ -157,40 +212,62 @@ def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLik
     factors = np.asarray(factors, np.float64)
     if factors.shape != block.shape[:1]:
         raise ParameterError(f"{len(block)} frames need as many factors, not an array {factors.shape}.")
+    added = np.zeros_like(factors) if shifts is None else np.asarray(shifts, np.float64)
     corrected = np.empty(block.shape, np.result_type(block.dtype, np.float32))
     strips = Strips.of(block)
     levels = frame_backgrounds(background, block)
-    for frame, level, factor, target in zip(block, levels, factors, corrected, strict=True):
+    for frame, level, factor, shift, target in zip(block, levels, factors, added, corrected, strict=True):
         for rows, above in strips.above(frame, level):
             np.multiply(above, factor, out=above)
+            if shift != 0.0:
+                np.add(above, shift, out=above)
             np.copyto(target[rows], above, casting="same_kind")
     return corrected
 
 
-def _check_frames(times: Array, trace: Array, used: NDArray[np.bool_], model: DecayModel) -> None:
-    """Refuse a series that a model cannot be fitted to."""
-    way_out = "Give the acquisition times with times= or frame_interval=."
+def _check_times(times: Array, trace: Array) -> None:
+    """Refuse times that do not fit the trace, or are unknown."""
     if times.ndim != 1 or times.shape != trace.shape:
         raise ParameterError(f"times {times.shape} and trace {trace.shape} need the same shape (n,).")
     unknown = np.flatnonzero(~np.isfinite(times))
     if unknown.size:
         named = ", ".join(map(str, unknown[:5])) + (", …" if unknown.size > 5 else "")
         raise SeriesError(
-            f"the times of {unknown.size} of {times.size} frames are not finite (frames {named}). {way_out}"
+            f"the times of {unknown.size} of {times.size} frames are not finite (frames {named}). {WAY_OUT}"
         )
+
+
+def _check_frames(times: Array, n_frames: int, model: DecayModel, *, is_given: bool) -> None:
+    """Refuse too few frames, or too few times, for a model."""
     curve = "an exponential decay" if model == EXPONENTIAL else f"the model '{model.name}'"
-    n_used = np.count_nonzero(used)
-    if n_used < model.min_frames:
+    n_used = len(times)
+    n_needed = 2 if is_given else model.min_frames
+    if n_used < n_needed:
         fewer = f"The model 'exponential' needs {MIN_FRAMES}; " if model.min_frames > MIN_FRAMES else ""
         raise FitError(
-            f"{curve} needs at least {model.min_frames} frames with a finite intensity; {n_used} of "
-            f"{times.size} have one. {fewer}background_correction needs no fit and takes any number of frames."
+            f"{curve} needs at least {n_needed} frames with a finite intensity; {n_used} of {n_frames} have one. "
+            f"{fewer}model='ratio' and background_correction need no fit and take any number of frames."
         )
-    n_times = len(np.unique(times[used]))
+    n_times = len(np.unique(times))
     if n_times == 1:
-        raise SeriesError(f"all {n_used} frames have the same time, {times[used][0]:g} s. {way_out}")
-    if n_times < model.n_parameters:
-        raise FitError(f"{curve} needs at least {model.n_parameters} different times, not {n_times}. {way_out}")
+        raise SeriesError(f"all {n_used} frames have the same time, {times[0]:g} s. {WAY_OUT}")
+    if n_times < model.n_parameters and not is_given:
+        raise FitError(f"{curve} needs at least {model.n_parameters} different times, not {n_times}. {WAY_OUT}")
+
+
+def _chosen(model: DecayModel | None, times: Array, trace: Array, fit: FitOptions) -> tuple[Choice, NDArray[np.bool_]]:
+    """Return the curve with what it was chosen from, and which frames are outliers."""
+    if model is not None and fit.parameters is not None:
+        given = given_decay(model, ScaledTrace.of(times, trace), fit.parameters)
+        return Choice(given, {model.name: given}), np.zeros(len(trace), np.bool_)
+    weights, outlying = _weights(model, times, trace, fit)
+    return choose(model, ScaledTrace.of(times, trace, weights)), outlying
+
+
+def _status(best: DecayFit, *, asked_for: DecayModel | None, is_given: bool) -> str:
+    if best.model != NONE:
+        return GIVEN if is_given else BLEACHING
+    return NOT_CORRECTED if asked_for == NONE else NO_BLEACHING
 
 
 def _weights(
@@ -203,17 +280,6 @@ def _weights(
     return huber_weights(enough[-1] if model is None else model, times, trace)
 
 
-def _factors(decay: Array, reference: int) -> Array:
-    endless = np.flatnonzero(decay <= ROUNDING * decay[reference])
-    if endless.size:
-        raise FitError(
-            f"the fitted decay reaches 0 at frame {endless[0]}, which no factor can correct. "
-            f"Leave out the frames without fluorescence, such as with fls[:{endless[0]}]."
-        )
-    factors: Array = decay[reference] / decay
-    return factors
-
-
 def _what_needs_a_look(choice: Choice, factors: Array, *, asked_for: DecayModel | None) -> tuple[str, ...]:
     fit = choice.fit
     if fit.model == NONE:
@@ -221,21 +287,34 @@ def _what_needs_a_look(choice: Choice, factors: Array, *, asked_for: DecayModel 
             "the intensity varies, but does not decay beyond its noise: no bleaching is corrected, all factors are 1."
         )
         return (text,) if fit.varies and asked_for != NONE else ()
-    texts = []
-    if fit.model == EXPONENTIAL and asked_for is not None and not exceeds_noise(choice.tried[NONE.name], fit):
-        texts.append("the intensity decays, but not as an exponential: give model='auto'.")
-    largest, least = int(np.argmax(factors)), int(np.argmin(factors))
-    if factors[largest] > LARGE_FACTOR:
-        texts.append(
-            f"the correction factor reaches {factors[largest]:.4g} (frame {largest}), and so does the gain "
-            "of noise. Leave out the faintest frames, or denoise first."
-        )
+    texts = _large_factor(factors)
+    constant = choice.tried.get(NONE.name)
+    if constant is not None and asked_for == fit.model == EXPONENTIAL and not exceeds_noise(constant, fit):
+        texts = ("the intensity decays, but not as an exponential: give model='auto'.", *texts)
+    least = int(np.argmin(factors))
     if factors[least] < BELOW_ONE:
-        texts.append(
+        texts += (
             f"the fitted decay rises: frame {least} is dimmed, by a factor of {factors[least]:.4g}. "
-            "The model 'exponential' never falls below a factor of 1."
+            "The model 'exponential' never falls below a factor of 1.",
         )
-    return tuple(texts)
+    return texts
+
+
+def _large_factor(factors: Array) -> tuple[str, ...]:
+    largest = int(np.argmax(factors))
+    if factors[largest] <= LARGE_FACTOR:
+        return ()
+    return (
+        f"the correction factor reaches {factors[largest]:.4g} (frame {largest}), and so does the gain "
+        "of noise. Leave out the faintest frames, denoise first, or give max_factor=.",
+    )
+
+
+def _what_is_held(free: Factors, found: Factors) -> tuple[str, ...]:
+    n_held = int(np.count_nonzero(found.factors < free.factors))
+    if n_held == 0:
+        return ()
+    return (f"the factors of {n_held} frames are held at {found.factors.max():g}: these frames stay too dark.",)
 
 
 def _positions(marked: NDArray[np.bool_]) -> tuple[int, ...]:

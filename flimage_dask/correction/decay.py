@@ -1,6 +1,7 @@
 """A curve fitted to a trace: its parameters, how well it follows the trace, and how sure it is."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +140,15 @@ class DecayFit:
         """Whether the residuals are more than the rounding of a constant trace."""
         return self.rmse > 10.0 * ROUNDING * self.trace.largest
 
+    def bleachable_part(self) -> "DecayFit":
+        """Return the part of the curve that bleaches, without offset and drift."""
+        coefficients, covariance = self.optimum.coefficients.copy(), self.covariance.copy()
+        for place, parameter in enumerate(self.model.coefficients):
+            if not parameter.bleachable:
+                coefficients[place] = 0.0
+                covariance[place, :] = covariance[:, place] = np.nan
+        return replace(self, optimum=self.optimum._replace(coefficients=coefficients), covariance=covariance)
+
     def at(self, times: Array) -> Array:
         """Evaluate the curve at other times (m,) [counts]."""
         matrix = self.model.matrix((times - self.trace.start) / self.trace.span, self.optimum.shape)
@@ -221,6 +231,27 @@ def fit_decay(model: DecayModel, times: Array, trace: Array, weights: Array | No
     {'amplitude': 150.0, 'rate': 0.5, 'offset': 10.0}
     """
     return fit_scaled(model, ScaledTrace.of(times, trace, weights))
+
+
+def given_decay(model: DecayModel, trace: ScaledTrace, parameters: Mapping[str, float]) -> DecayFit:
+    """Take parameters as they are, in counts and in the unit of the times, instead of fitting them.
+
+    Examples
+    --------
+    >>> from flimage_dask.correction.models import EXPONENTIAL
+    >>> trace = ScaledTrace.of(np.arange(3.0), np.array([90.0, 60.0, 40.0]))
+    >>> given_decay(EXPONENTIAL, trace, {"amplitude": 80, "rate": 0.7, "offset": 10}).curve.round(2)
+    array([90.  , 49.73, 29.73])
+    """
+    counts, seconds = 1.0 / trace.largest, 1.0 / trace.span
+    values = [parameter.in_units(parameters[parameter.name], counts, seconds) for parameter in model.parameters]
+    n_coefficients = len(model.coefficients)
+    coefficients, shape = np.array(values[:n_coefficients]), np.array(values[n_coefficients:])
+    curve = model.matrix(trace.tau, shape) @ coefficients
+    rss = float((trace.intensity - curve) ** 2 @ trace.weights)
+    unknown = np.full((len(values), len(values)), np.nan)
+    optimum = Optimum(shape, coefficients, curve, rss, np.zeros(len(shape)))
+    return DecayFit(model, trace, optimum, unknown, effective_frames(trace.intensity - curve, model.n_parameters))
 
 
 def fit_scaled(model: DecayModel, trace: ScaledTrace) -> DecayFit:

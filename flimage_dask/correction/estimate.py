@@ -1,6 +1,7 @@
 """What was found out about the bleaching of a series: one value from the fit to the output file."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,13 @@ BLEACHING = "bleaching"
 NO_BLEACHING = "no bleaching"
 #: Somebody asked for the model "none".
 NOT_CORRECTED = "not corrected"
+#: Somebody gave the parameters of the curve.
+GIVEN = "given"
+#: The model "ratio".
+NO_FIT = "no fit"
+
+#: Those with one number a frame.
+ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors", "shifts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +44,8 @@ class BleachingEstimate:
         The curve in the names of the parameters, with ``t`` the time since the reference.
     status
         "bleaching"; "no bleaching" where a constant describes the trace as well; "not
-        corrected" where the model "none" was asked for.
+        corrected" where the model "none" was asked for; "given" for given parameters; "no fit"
+        for a ratio of intensities.
     background
         Subtracted from the frames [counts]: a number, (n,) numbers or an image (y, x).
     border_px
@@ -54,6 +63,8 @@ class BleachingEstimate:
         bleaching.
     factor_errors
         (n,) half the widths of the 68 % intervals of ``log(factors)``.
+    shifts
+        (n,) what is added to each pixel after the multiplication [counts]; 0 unless `correction` asks for it.
     parameters, standard_errors, units
         By name, those of the curve. An error is NaN where a parameter is held by its limit or not
         determined. Both widths and errors allow for correlated residuals, but not for a curve that
@@ -73,6 +84,8 @@ class BleachingEstimate:
         Positions of frames that were to be left out. They get a factor too.
     outliers
         Positions of frames further than 3.5 standard deviations from a robust fit.
+    correction
+        "factor", "bleachable" or "additive"; see `FitOptions`.
     robust
         Whether frames far from the curve counted less.
     warnings
@@ -103,6 +116,7 @@ class BleachingEstimate:
     decay_errors: Array
     factors: Array
     factor_errors: Array
+    shifts: Array
     parameters: dict[str, float]
     standard_errors: dict[str, float]
     units: dict[str, str]
@@ -113,6 +127,7 @@ class BleachingEstimate:
     left_out: tuple[int, ...]
     excluded: tuple[int, ...]
     outliers: tuple[int, ...]
+    correction: str
     robust: bool
     warnings: tuple[str, ...]
     n_effective: float
@@ -121,8 +136,13 @@ class BleachingEstimate:
     pixels: PixelCounts | None = None
 
     def __post_init__(self) -> None:
-        for array in (self.times, self.trace, self.decay, self.decay_errors, self.factors, self.factor_errors):
-            array.setflags(write=False)
+        for name in ARRAYS:
+            getattr(self, name).setflags(write=False)
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether frames are changed, beyond the background."""
+        return self.status not in (NO_BLEACHING, NOT_CORRECTED)
 
     @property
     def residuals(self) -> Array:
@@ -138,8 +158,12 @@ class BleachingEstimate:
 
     @property
     def bleached_fraction(self) -> float:
-        """Share of the fluorescence lost from the earliest to the latest frame."""
-        return 1.0 - 1.0 / float(self.factors[np.argmax(self.times)])
+        """Share of the fluorescence lost from the earliest to the latest frame, as the curve has it."""
+        if not self.is_corrected:
+            return 0.0
+        in_time = self.decay[np.argsort(self.times, kind="stable")]
+        known = in_time[np.isfinite(in_time)]
+        return 1.0 - float(known[-1] / known[0])
 
     @property
     def largest_factor(self) -> float:
@@ -182,6 +206,7 @@ class BleachingEstimate:
             "most_saturated": None if self.pixels is None else int(self.pixels.n_saturated.max(initial=0)),
             "n_left_out": len(self.left_out),
             "excluded": list(self.excluded),
+            "correction": self.correction,
             "robust": self.robust,
             "outliers": list(self.outliers),
             "n_effective": _json_number(self.n_effective),
@@ -233,6 +258,19 @@ class BleachingEstimate:
 
         return from_json(text)
 
+    @classmethod
+    def joined(cls, parts: "Sequence[BleachingEstimate]") -> "BleachingEstimate":
+        """Join the estimates of consecutive parts of a series, such as trials with a fit each; see `joining`.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) for no part, or parts that subtract an image.
+        """
+        from .joining import joined
+
+        return joined(parts)
+
     def plot(self, path: "str | os.PathLike[str] | None" = None, *, title: str | None = None) -> "Figure":
         """Draw the trace with the fit, the factors and the residuals, each with what is sure about it.
 
@@ -270,11 +308,13 @@ class BleachingEstimate:
             f"BleachingEstimate: {self.status}, {n_fitted} of {len(self.trace)} frames fitted",
             f"  background  {background} ({found['background_kind']})",
         ]
-        if self.status == BLEACHING:
+        if self.is_corrected:
             low, high = found["largest_factor_interval"]
+            fit = f", R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}" if np.isfinite(self.r2) else ""
+            half_life = f"{self.half_life:.6g} s, " if np.isfinite(self.half_life) else ""
             lines += [
-                f"  decay       {self.model}, R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}",
-                f"  half-life   {self.half_life:.6g} s, {self.bleached_fraction:.1%} bleached at the end",
+                f"  decay       {self.model}{fit}",
+                f"  half-life   {half_life}{self.bleached_fraction:.1%} bleached at the end",
                 f"  factors     up to {self.largest_factor:.6g} ({low:.6g} to {high:.6g})",
             ]
         return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])

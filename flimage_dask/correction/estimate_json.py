@@ -10,7 +10,7 @@ The keys are those of `BleachingEstimate.summary`, and besides
 ``pixels``         ``n_pixels``, ``saturation`` [counts], and the lists ``n_finite`` and ``n_saturated``
                    with one number a frame; or null
 ``arrays``         lists with one number a frame: ``times`` [s], ``trace``, ``decay``,
-                   ``decay_errors`` [counts], ``factors``, ``factor_errors`` (of their logarithm)
+                   ``decay_errors``, ``shifts`` [counts], ``factors``, ``factor_errors`` (of their logarithm)
 =================  ==========================================================================
 
 Numbers that are not finite are null: a half-life of a series that does not bleach and an AICc with too
@@ -25,11 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
-from .estimate import BLEACHING, BleachingEstimate
+from .estimate import ARRAYS, NO_BLEACHING, NOT_CORRECTED, BleachingEstimate
 from .pixels import PixelCounts
 
 FORMAT, FORMAT_VERSION = "flimage_dask bleaching estimate", 1
-ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors")
 
 
 def as_json(estimate: BleachingEstimate) -> str:
@@ -70,16 +69,20 @@ def from_json(text: str) -> BleachingEstimate:
             decay_errors=_array(arrays["decay_errors"]),
             factors=_array(arrays["factors"]),
             factor_errors=_array(arrays["factor_errors"]),
+            shifts=_array(arrays["shifts"]),
             parameters=_numbers(content["parameters"]),
             standard_errors=_numbers(content["standard_errors"]),
             units={name: str(unit) for name, unit in content["units"].items()},
-            half_life=_number(content["half_life"], missing=np.nan if status == BLEACHING else np.inf),
+            half_life=_number(
+                content["half_life"], missing=np.inf if status in (NO_BLEACHING, NOT_CORRECTED) else np.nan
+            ),
             r2=_number(content["r2"]),
             rmse=_number(content["rmse"]),
             aicc=_numbers(content["aicc"], missing=np.inf),
             left_out=_positions(content["left_out"]),
             excluded=_positions(content["excluded"]),
             outliers=_positions(content["outliers"]),
+            correction=str(content["correction"]),
             robust=bool(content["robust"]),
             warnings=tuple(map(str, content["warnings"])),
             n_effective=_number(content["n_effective"]),

@@ -69,6 +69,12 @@ class TraceOptions:
         """Places of the pixels that count, in a flattened frame; None for all."""
         return None if self.mask is None else np.flatnonzero(self.mask)
 
+    def n_summed(self, frame_shape: tuple[int, ...]) -> int:
+        """Return how many pixels the trace sums over; 1 for statistics that are no sum."""
+        if self.statistic != POSITIVE_SUM:
+            return 1
+        return int(np.prod(frame_shape) if self.mask is None else np.count_nonzero(self.mask))
+
     @property
     def in_words(self) -> str:
         """The trace, for people."""

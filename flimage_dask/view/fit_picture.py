@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..correction.estimate import BLEACHING, BleachingEstimate
+from ..correction.estimate import BleachingEstimate
 from .style import (
     DATA,
     DPI,
@@ -150,7 +150,7 @@ def _draw_factors(axes: Axes, estimate: BleachingEstimate, places: _Places) -> N
     axes.axhline(1.0, color=REFERENCE, linewidth=1.0)
     _finish(axes, "factors", places, "factor")
     axes.set_xlabel(places.label, fontsize=FONT_SIZE)
-    if estimate.status != BLEACHING:
+    if not estimate.is_corrected:
         axes.set_ylim(0.5, 1.5)
     axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper left")
 
@@ -167,9 +167,10 @@ def _draw_residuals(axes: Axes, estimate: BleachingEstimate, places: _Places) ->
 def _write_numbers(axes: Axes, estimate: BleachingEstimate) -> None:
     axes.set_axis_off()
     lines = [f"{estimate.status}: {estimate.model}"]
-    lines += [f"R² {estimate.r2:.6f}, neighbouring residuals correlated by {estimate.neighbour_correlation:.2f}"]
+    if np.isfinite(estimate.r2):
+        lines += [f"R² {estimate.r2:.6f}, neighbouring residuals correlated by {estimate.neighbour_correlation:.2f}"]
     lines += estimate.parameters_in_words()
-    if estimate.status == BLEACHING:
+    if estimate.is_corrected:
         lines.append(
             f"half-life {format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"
         )

@@ -4,7 +4,7 @@ from html import escape
 
 import numpy as np
 
-from ..correction.estimate import BLEACHING, BleachingEstimate
+from ..correction.estimate import BleachingEstimate
 from .text import counted, listed, short
 from .units import format_time
 
@@ -36,14 +36,14 @@ def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
         ("model", f"{estimate.model}: {estimate.formula}"),
         *(("", line) for line in estimate.parameters_in_words()),
     ]
-    if estimate.status == BLEACHING:
+    if estimate.is_corrected:
         low, high = found["largest_factor_interval"]
         rows += [
             ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
             ("largest factor", f"{estimate.largest_factor:.4g} ({low:.4g} to {high:.4g}, 68 %)"),
-            ("R2", f"{estimate.r2:.6f}"),
+            *([("R2", f"{estimate.r2:.6f}")] if np.isfinite(estimate.r2) else []),
         ]
-    lowest = min(estimate.aicc.values())
+    lowest = min(estimate.aicc.values(), default=np.inf)
     if len(estimate.aicc) > 1 and np.isfinite(lowest):
         ordered = sorted(estimate.aicc.items(), key=lambda entry: entry[1])
         rows.append(("AICc above the lowest", ", ".join(f"{name} {value - lowest:+.1f}" for name, value in ordered)))

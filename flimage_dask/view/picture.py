@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from ..correction.estimate import BLEACHING, BleachingEstimate
+from ..correction.estimate import BleachingEstimate
 from ..errors import ParameterError
 from .style import (
     DATA,
@@ -243,8 +243,10 @@ def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> No
 
 
 def _describe_fit(estimate: BleachingEstimate, seconds: float, unit: str) -> str:
-    if estimate.status != BLEACHING:
+    if not estimate.is_corrected:
         return "mean: no bleaching beyond the noise"
+    if not np.isfinite(estimate.r2 * estimate.half_life):
+        return f"{estimate.model}"
     return f"fit: half-life {estimate.half_life / seconds:.3g} {unit}, R² = {estimate.r2:.4f}"
 
 

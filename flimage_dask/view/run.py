@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..correction.estimate import BLEACHING, NO_BLEACHING, BleachingEstimate
+from ..correction.estimate import NO_BLEACHING, BleachingEstimate
 from ..correction.intensity import POSITIVE_SUM
+from ..correction.options import FACTOR
 from ..simulate import Simulation
 from .text import aligned, clean, counted, listed, short
 from .units import format_compression, format_size, format_time
@@ -148,7 +150,7 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     rows = [("background", f"{short(found['background'])} counts ({origin})")]
     if estimate.trace_kind != POSITIVE_SUM:
         rows.append(("trace", estimate.trace_kind))
-    if estimate.status != BLEACHING:
+    if not estimate.is_corrected:
         beyond_noise = "none beyond the noise" if estimate.status == NO_BLEACHING else "not to be corrected"
         return [*rows, ("bleaching", f"{beyond_noise}: all factors are 1")]
     low, high = found["largest_factor_interval"]
@@ -156,8 +158,10 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
         ("model", f"{estimate.model}: {estimate.formula}"),
         ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
         ("largest factor", f"{estimate.largest_factor:.4g} ({low:.4g} to {high:.4g}, 68 %)"),
-        ("R2 of the fit", f"{estimate.r2:.6f}"),
+        *([("R2 of the fit", f"{estimate.r2:.6f}")] if isfinite(estimate.r2) else []),
     ]
+    if estimate.correction != FACTOR:
+        rows.append(("correction", estimate.correction))
     if estimate.excluded:
         rows.append(("excluded", counted(len(estimate.excluded), "frame")))
     if estimate.outliers:

@@ -134,7 +134,7 @@ def test_four_frames_without_noise_are_enough():
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3])
 def test_too_few_frames_are_refused_with_the_number_needed_and_a_way_out(n):
-    with pytest.raises(FitError, match=r"at least 4 frames.*background_correction needs no fit"):
+    with pytest.raises(FitError, match=r"at least 4 frames.*background_correction need no fit"):
         estimate(np.arange(n), np.ones(n))
 
 
