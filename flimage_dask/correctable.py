@@ -2,35 +2,36 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Protocol
 
+import dask
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .budget import MemoryPlan, plan_memory
+from .budget import MemoryPlan
+from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv, load_restoration
-from .errors import ParameterError, SeriesError
+from .correction.histogram import check_variant, distribution, match_histograms
+from .correction.intensity import POSITIVE_SUM, TraceOptions
+from .correction.models import DecayModel
+from .correction.options import FACTOR, FitOptions, Frames
+from .errors import FrameNotFoundError, ParameterError, SeriesError
+from .estimable import EstimableFrames, EstimateOptions, as_mask, ignore_progress
 from .estimation import (
     Background,
-    BlockRunner,
     EstimateRequest,
     background_corrected,
     bleach_corrected,
     check_background,
-    estimate_once,
     lazy_estimate,
 )
-from .execution import compute, count_threads, write_series
-from .frame_source import FrameSource
+from .execution import write_series
 from .hdf5.attributes import Columns
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output, check_output
 from .lazy import lazy_series
-from .progress import track
-from .sequence import FrameSequence
 
 
 class SharedCounter(Protocol):
@@ -39,60 +40,23 @@ class SharedCounter(Protocol):
     value: int
 
 
-class CorrectableFrames(FrameSequence["CorrectableFrames"]):
+class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
     """Frames with the operations that flimage offers, and their lazy counterparts."""
-
-    def estimate_bleaching(
-        self,
-        border_px: int = 20,
-        *,
-        background: Background = "constant",
-        times: ArrayLike | None = None,
-        frame_interval: float | None = None,
-        memory: int | str | None = None,
-        progress: bool | None = None,
-    ) -> BleachingEstimate:
-        """Find out how the frames bleach, without writing anything.
-
-        Parameters
-        ----------
-        border_px
-            Width of the border that shows background only [px].
-        background
-            "constant", the mean of all borders; "per-frame", the mean of each frame's border; or
-            given as a number or an image (y, x) [counts].
-        times
-            Acquisition times (n,) [s], if the frames carry none or wrong ones.
-        frame_interval
-            Time from one frame to the next [s], instead of `times`.
-        memory
-            What the run may add to the memory of the process, such as ``"1 GiB"``.
-        progress
-            Show a progress bar; None shows it in a terminal and in a notebook.
-
-        Returns
-        -------
-        BleachingEstimate
-            It is remembered: a correction of the same file with the same options uses it.
-
-        Raises
-        ------
-        SeriesError
-            (a ValueError) if a frame has no time, or all have the same.
-        FitError
-            (a ValueError) for fewer than four frames with finite pixels.
-        ParameterError
-            (a ValueError) for a border that leaves no centre, or another wrong argument.
-        """
-        request = self._request(border_px, background, times, frame_interval)
-        source = self._source(progress)
-        return self._estimate(source, request, self._plan(source, memory), progress, _nobody)
 
     def bleach_corrected(
         self,
         border_px: int = 20,
         *,
-        background: Background = "constant",
+        background: Background | None = None,
+        trace: str = POSITIVE_SUM,
+        mask: ArrayLike | None = None,
+        saturation: float | None = None,
+        model: str | DecayModel = "exponential",
+        exclude: Frames = (),
+        robust: bool = False,
+        correction: str = FACTOR,
+        max_factor: float | None = None,
+        parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
         estimate: BleachingEstimate | None = None,
@@ -101,11 +65,14 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
 
         Parameters
         ----------
-        border_px, background, times, frame_interval
+        border_px, background, trace, mask, saturation
+            See `estimate_bleaching`.
+        model, exclude, robust, correction, max_factor, parameters, times, frame_interval
             See `estimate_bleaching`.
         estimate
-            A known estimate, such as that of another series with as many frames, instead of
-            making one from these frames.
+            A known estimate of a series with as many frames, instead of making one from these frames. Its
+            background is subtracted, and the arguments above are not used; for another background
+            give ``dataclasses.replace(estimate, background=…)``.
 
         Returns
         -------
@@ -128,14 +95,13 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         >>> fls.bleach_corrected(border_px=2)[::29, 8, 8].compute().round(3)
         array([100., 100.], dtype=float32)
         """
-        if estimate is not None:
-            if len(estimate.factors) != len(self):
-                raise ParameterError(
-                    f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
-                )
-            return bleach_corrected(self.fl, estimate)
-        request = self._request(border_px, background, times, frame_interval)
-        return bleach_corrected(self.fl, lazy_estimate(self._source(), request))
+        trace_options = TraceOptions(trace, as_mask(mask), saturation)
+        fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
+        wanted = self._wanted(estimate, options)
+        if isinstance(wanted, EstimateRequest):
+            return bleach_corrected(self.fl, lazy_estimate(self._source(), wanted))
+        return bleach_corrected(self.fl, wanted)
 
     def bleach_correction(
         self,
@@ -145,9 +111,19 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         count: SharedCounter | None = None,
         max_count: SharedCounter | None = None,
         *,
-        background: Background = "constant",
+        background: Background | None = None,
+        trace: str = POSITIVE_SUM,
+        mask: ArrayLike | None = None,
+        saturation: float | None = None,
+        model: str | DecayModel = "exponential",
+        exclude: Frames = (),
+        robust: bool = False,
+        correction: str = FACTOR,
+        max_factor: float | None = None,
+        parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
+        estimate: BleachingEstimate | None = None,
         compression: Compression = "gzip",
         level: int | None = None,
         shuffle: bool | None = None,
@@ -155,17 +131,22 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         overwrite: bool = False,
         progress: bool | None = None,
     ) -> tuple[float | NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Correct photobleaching, an exponential decay with an offset, and write the result.
+        """Correct photobleaching, by default an exponential decay with an offset, and write the result.
 
         Parameters
         ----------
         h5out
             A path, where the corrected series appears when it is whole, or an empty open group.
             None writes nothing.
-        border_px, background, times, frame_interval, progress
+        border_px, background, trace, mask, saturation, progress
+            See `estimate_bleaching`.
+        model, exclude, robust, correction, max_factor, parameters, times, frame_interval
             See `estimate_bleaching`.
         flscorr
             Frames to correct instead of these, such as a denoised version of them.
+        estimate
+            A known estimate instead of making one from these frames: that of a reference series, of
+            another channel, or one read from JSON; see `bleach_corrected`.
         count, max_count
             `multiprocessing.Value` or alike. `max_count` grows by three times the number of frames
             at once, `count` as they are done (by two thirds of it without `h5out`).
@@ -187,7 +168,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         bg : float
             Background [counts]; an array where `background` asks for one.
         flint : numpy.ndarray
-            (n,) intensity of each frame: the sum of what is above the background [counts].
+            (n,) intensity of each frame: by default the sum of what is above the background [counts].
         decay : numpy.ndarray
             (n,) the fitted decay [counts].
         times : numpy.ndarray
@@ -205,36 +186,50 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
         if len(target) != len(self):
             raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
         storage = Storage(compression, level, shuffle)
-        check_background(background, border_px, self._frame_shape())
+        trace_options = TraceOptions(trace, as_mask(mask), saturation)
+        fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
+        if estimate is None:
+            options.checked_background(self._frame_shape())
         if h5out is not None:
             check_output(h5out, self.path, overwrite=overwrite)
         # Read before the times, which are then among them: every frame is visited once.
         columns = {} if h5out is None else target.meta
-        request = self._request(border_px, background, times, frame_interval)
+        wanted = self._wanted(estimate, options)
+        given_times = times is not None or frame_interval is not None
+        new_times = self._times(times, frame_interval) if given_times else None
         advance = _counting(count, max_count, 3 * len(self))
         source = self._source(progress)
         plan = self._plan(source, memory)
-        if h5out is not None and target is self:
+        if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
             source = source.keeping(plan.kept_bytes)
-        estimate = self._estimate(source, request, plan, progress, advance)
+        found = self._obtain(source, wanted, plan, progress, advance)
         if h5out is not None:
-            given_times = times is not None or frame_interval is not None
             fl = lazy_series(source if target is self else target._source(progress), plan.block_bytes).fl
             target._write(
-                bleach_corrected(fl, estimate),
+                bleach_corrected(fl, found),
                 h5out,
                 columns=columns,
                 storage=storage,
                 plan=plan,
                 operation="bleach_correction",
-                parameters={"border_px": border_px, "background": _in_words(background)},
-                estimate=estimate,
-                times=request.times if given_times else None,
+                parameters={
+                    "border_px": wanted.border_px,
+                    "background": _in_words(wanted.background),
+                    "trace": found.trace_kind,
+                    "model": found.requested,
+                    "exclude": list(found.excluded),
+                    "robust": found.robust,
+                    "correction": found.correction,
+                    "max_factor": max_factor,
+                },
+                estimate=found,
+                times=new_times,
                 overwrite=overwrite,
                 progress=progress,
                 advance=advance,
             )
-        return estimate.background, estimate.trace.copy(), estimate.decay.copy(), estimate.times.copy()
+        return found.background, found.trace.copy(), found.decay.copy(), found.times.copy()
 
     def background_corrected(self, background: Background = "constant", border_px: int = 20) -> da.Array:
         """Subtract the background lazily.
@@ -371,56 +366,91 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             advance=advance,
         )
 
-    def _request(
-        self, border_px: int, background: Background, times: ArrayLike | None, frame_interval: float | None
-    ) -> EstimateRequest:
-        checked = check_background(background, border_px, self._frame_shape())
-        return EstimateRequest(self._times(times, frame_interval), checked, border_px)
+    def histogram_matched(self, variant: str = "fiji", reference: int = 0) -> da.Array:
+        """Give each frame the distribution of brightness of a reference frame, lazily.
 
-    def _frame_shape(self) -> tuple[int, int]:
-        _, height, width = self.shape
-        return height, width
+        Parameters
+        ----------
+        variant
+            "fiji", as in Fiji's CorrectBleach: all results are values of the reference; or
+            "interpolated", as in `skimage.exposure.match_histograms`.
+        reference
+            Position of the frame that all others are made like.
 
-    def _times(self, times: ArrayLike | None, frame_interval: float | None) -> NDArray[np.float64]:
-        """Return the acquisition times, from the argument that gives them or from the frames."""
-        if times is not None and frame_interval is not None:
-            raise ParameterError("give either times= or frame_interval=, not both.")
-        if times is not None:
-            given = np.asarray(times, np.float64)
-            if given.shape != (len(self),):
-                raise ParameterError(f"times= has shape {given.shape}; {len(self)} frames need ({len(self)},).")
-            return given
-        if frame_interval is not None:
-            if not 0 < frame_interval < np.inf:
-                raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
-            return np.arange(len(self)) * np.float64(frame_interval)
-        stored = self.times
-        missing = np.flatnonzero(np.isnan(stored))
-        if missing.size:
-            named = ", ".join(map(str, missing[:5])) + (", …" if missing.size > 5 else "")
-            raise SeriesError(
-                f"{missing.size} of {len(stored)} frames have no 'time' (frames {named}): give times=… or "
-                f"frame_interval=… in seconds."
-            )
-        return stored
+        Returns
+        -------
+        dask.array.Array
+            (frame, y, x) [counts]. No background is subtracted.
 
-    def _plan(self, source: FrameSource, memory: int | str | None) -> MemoryPlan:
-        n_frames, height, width = self.shape
-        frame_bytes = height * width * source.fl_dtype.itemsize
-        return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
+        Raises
+        ------
+        ParameterError, FrameNotFoundError
+            (ValueErrors) for another variant, or a frame that is none.
 
-    def _estimate(
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from flimage_dask import FLImage, FLSeries
+        >>> fls = FLSeries([FLImage(np.array([[8.0, 4.0]]) / 2**k) for k in range(3)])
+        >>> fls.histogram_matched()[2].compute()
+        array([[8., 4.]], dtype=float32)
+        """
+        return self._matched(self.fl, variant, reference)
+
+    def histogram_matching(
         self,
-        source: FrameSource,
-        request: EstimateRequest,
-        plan: MemoryPlan,
-        progress: bool | None,
-        advance: Callable[[int], None],
-    ) -> BleachingEstimate:
-        n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
-        with track(n_steps, "estimating", progress, frame_bytes=frame_bytes) as shown:
-            run = partial(compute, n_threads=plan.n_threads)
-            return estimate_once(source, request, BlockRunner(_both(shown.advance, advance), run, plan.block_bytes))
+        h5out: Output,
+        variant: str = "fiji",
+        reference: int = 0,
+        *,
+        compression: Compression = "gzip",
+        level: int | None = None,
+        shuffle: bool | None = None,
+        memory: int | str | None = None,
+        overwrite: bool = False,
+        progress: bool | None = None,
+    ) -> None:
+        """Give each frame the distribution of brightness of a reference frame and write the result.
+
+        Parameters
+        ----------
+        variant, reference
+            See `histogram_matched`.
+        h5out, compression, level, shuffle, memory, overwrite, progress
+            See `bleach_correction`.
+
+        Raises
+        ------
+        ParameterError, FrameNotFoundError, FileError
+            See `histogram_matched` and `bleach_correction`.
+        """
+        storage = Storage(compression, level, shuffle)
+        source = self._source(progress)
+        plan = self._plan(source, memory)
+        self._write(
+            self._matched(lazy_series(source, plan.block_bytes).fl, variant, reference),
+            h5out,
+            columns=self.meta,
+            storage=storage,
+            plan=plan,
+            operation="histogram_matching",
+            parameters={"variant": variant, "reference": reference},
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+    def _matched(self, fl: da.Array, variant: str, reference: int) -> da.Array:
+        check_variant(variant)
+        position = self._position(reference)
+        # Found once, when the first frame is computed.
+        found = dask.delayed(distribution)(fl[position])
+        return fl.map_blocks(match_histograms, found, variant, dtype=fl.dtype, meta=fl._meta)
+
+    def _position(self, index: int) -> int:
+        n_frames = len(self)
+        if not -n_frames <= index < n_frames:
+            raise FrameNotFoundError(f"no frame {index}: {self!r} has {n_frames} frames.")
+        return index % n_frames
 
     def _write(
         self,
@@ -459,7 +489,7 @@ class CorrectableFrames(FrameSequence["CorrectableFrames"]):
             source=self.path,
             overwrite=overwrite,
             progress=progress,
-            on_stored=advance or _nobody,
+            on_stored=advance or ignore_progress,
         )
 
 
@@ -468,18 +498,6 @@ def _denoised(fl: da.Array, weight: float) -> da.Array:
     if not 0 < weight < np.inf:
         raise ParameterError(f"weight={weight!r} must be a positive number.")
     return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
-
-
-def _nobody(n_frames: int) -> None:
-    """Listen to progress on behalf of nobody."""
-
-
-def _both(first: Callable[[int], None], second: Callable[[int], None]) -> Callable[[int], None]:
-    def advance(n_frames: int) -> None:
-        first(n_frames)
-        second(n_frames)
-
-    return advance
 
 
 def _counting(count: SharedCounter | None, max_count: SharedCounter | None, n_steps: int) -> Callable[[int], None]:
@@ -496,9 +514,11 @@ def _counting(count: SharedCounter | None, max_count: SharedCounter | None, n_st
     return advance
 
 
-def _in_words(background: Background) -> str | float:
+def _in_words(background: Background | BackgroundValues) -> str | float:
     """Describe a background for the provenance of an output."""
     if isinstance(background, str):
         return background
     values = np.asarray(background)
+    if values.ndim == 1:
+        return "per-frame"
     return float(values) if values.ndim == 0 else f"image of shape {values.shape}"

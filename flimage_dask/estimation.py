@@ -4,7 +4,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 
 from .correction.background import BackgroundValues, border_mask, border_means
 from .correction.bleaching import BleachingEstimate, correct, estimate_bleaching
+from .correction.intensity import TraceOptions
+from .correction.options import FitOptions
 from .correction.trace import Band, BandSums, band_sums, positive_sums
-from .errors import ParameterError, SeriesError
+from .errors import ParameterError
 from .execution import compute
 from .frame_source import FrameSource
 from .lazy import lazy_series
 from .notices import BleachingWarning, warn
 from .process_local import ProcessLocal
+from .tracing import CountingRunner, Runner, background_and_traces, mean_background
 
 #: How the background of a series is found: one number for all frames, one for each frame,
 #: or as given: a number or an image (y, x).
@@ -90,11 +93,17 @@ class EstimateRequest:
         See `Background`.
     border_px
         Width of the border that shows background only [px].
+    trace
+        How the intensity of a frame is found.
+    fit
+        How the decay is fitted.
     """
 
     times: NDArray[np.float64]
     background: Background
     border_px: int
+    trace: TraceOptions
+    fit: FitOptions
 
 
 def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
@@ -113,33 +122,54 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
     frames tell within which band of counts that mean will lie, each frame is read once and
     reduced to what its sum needs for any background within the band; otherwise it is read twice.
     """
-    n_frames = len(source.index.frames)
     border_px = request.border_px if isinstance(request.background, str) else None
-    background: BackgroundValues
-    if is_named(request.background, "constant"):
-        background, trace = _constant_background_and_sums(source, request.border_px, runner)
-    elif isinstance(request.background, str):
-        measured = np.concatenate(runner.measure(source, _background_and_sums, request.border_px), axis=1)
-        background, trace = measured
-        runner.on_frames(n_frames)
+    counting = CountingRunner(runner, request.trace)
+    if request.trace.is_flimages:
+        background, trace = _background_and_sums_of(source, request, counting)
     else:
-        background = request.background
-        trace = np.concatenate(runner.measure(source, positive_sums, background))
+        background, traces = background_and_traces(
+            source, request.background, request.border_px, request.trace.statistic, [request.trace.region], counting
+        )
+        trace = traces[:, 0]
+    found = estimate_bleaching(
+        request.times,
+        trace,
+        background=background,
+        border_px=border_px,
+        fit=request.fit,
+        n_summed=request.trace.n_summed(source.index.frames.shape),
+    )
+    pixels = counting.counted
+    texts = () if pixels is None else pixels.warnings(found.excluded)
+    return replace(found, trace_kind=request.trace.in_words, pixels=pixels, warnings=found.warnings + texts)
+
+
+def _background_and_sums_of(
+    source: FrameSource, request: EstimateRequest, runner: Runner
+) -> tuple[BackgroundValues, NDArray[np.float64]]:
+    n_frames = len(source.index.frames)
+    if is_named(request.background, "constant"):
+        return _constant_background_and_sums(source, request.border_px, runner)
+    if isinstance(request.background, str):
+        background, trace = np.concatenate(runner.measure(source, _background_and_sums, request.border_px), axis=1)
         runner.on_frames(n_frames)
-    return estimate_bleaching(request.times, trace, background=background, border_px=border_px)
+        return background, trace
+    trace = np.concatenate(runner.measure(source, positive_sums, request.background))
+    runner.on_frames(n_frames)
+    return request.background, trace
 
 
 def _constant_background_and_sums(
-    source: FrameSource, border_px: int, runner: BlockRunner
+    source: FrameSource, border_px: int, runner: Runner
 ) -> tuple[float, NDArray[np.float64]]:
     n_frames = len(source.index.frames)
     band = _expected_band(source, border_px)
     if band is None:
-        background = _mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
+        background = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
     else:
         most_values = max(1, _MOST_BAND_BYTES // (n_frames * _BYTES_PER_VALUE))
         parts = runner.measure(source, _background_and_band_sums, border_px, band, most_values)
-        background = _mean_background(np.concatenate([means for means, _ in parts]))
+        background = mean_background(np.concatenate([means for means, _ in parts]))
         trace = BandSums.concatenate([sums for _, sums in parts]).positive_sums(background)
         if trace is not None:
             _log.debug("read each frame once: the background %g lies in %s.", background, band)
@@ -247,13 +277,7 @@ def _constant_background(fl: da.Array, background: Background, border_px: int) -
     """Return the background that all frames share: the mean of the borders' means, or as given."""
     if not isinstance(background, str):
         return background
-    return _mean_background(np.concatenate(BlockRunner().measure_blocks(fl, border_means, border_px)))
-
-
-def _mean_background(means: NDArray[np.float64]) -> float:
-    if np.isnan(means).all():
-        raise SeriesError("no frame has a finite pixel in its border: give the background as a number.")
-    return float(np.nanmean(means))
+    return mean_background(np.concatenate(BlockRunner().measure_blocks(fl, border_means, border_px)))
 
 
 def check_background(background: Background, border_px: int, frame_shape: tuple[int, int]) -> Background:
@@ -312,7 +336,7 @@ def _correct_frames(block: NDArray[Any], positions: NDArray[np.int64], estimate:
     background = estimate.background
     if isinstance(background, np.ndarray) and background.ndim == 1:
         background = background[frames]
-    return correct(block, background, estimate.factors[frames])
+    return correct(block, background, estimate.factors[frames], estimate.shifts[frames])
 
 
 def _subtract(block: NDArray[Any], background: float | NDArray[np.float64]) -> NDArray[Any]:

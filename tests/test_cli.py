@@ -68,7 +68,7 @@ def test_without_a_command_the_help_is_shown():
     assert "Usage: flimage-dask" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["info", "correct", "denoise", "demo"])
+@pytest.mark.parametrize("command", ["info", "estimate", "correct", "match", "denoise", "demo"])
 def test_each_command_has_help_with_examples(command):
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -141,6 +141,17 @@ def test_correct_does_not_touch_its_input(recorded, out):
         (["--background", "per-frame"], {"background": "per-frame"}),
         (["--background", 107.5], {"background": 107.5}),
         (["--frame-interval", 0.25], {"frame_interval": 0.25}),
+        (["--model", "stretched"], {"model": "stretched"}),
+        (["--model", "auto", "--robust"], {"model": "auto", "robust": True}),
+        (["--model", "ratio", "--max-factor", 99], {"model": "ratio", "max_factor": 99}),
+        (["--correction", "additive"], {"correction": "additive"}),
+        (
+            ["--parameter", "rate=0.02", "--parameter", "amplitude=1e6", "--parameter", "offset=1e5"],
+            {"parameters": {"rate": 0.02, "amplitude": 1e6, "offset": 1e5}},
+        ),
+        (["--trace", "percentile-99"], {"trace": "percentile-99"}),
+        (["--trace", "mean", "--background", "constant"], {"trace": "mean", "background": "constant"}),
+        (["--exclude", "10:12,3", "--exclude", -1], {"exclude": [3, 10, 11, 23]}),
     ],
 )
 def test_options_of_correct_are_arguments_of_the_library(recorded, out, options, arguments):
@@ -189,6 +200,13 @@ def test_the_input_is_never_replaced(recorded):
         (["--background", "nan"], "neither 'constant' nor 'per-frame'"),
         (["--frame-interval", "-1"], "--frame-interval -1.0 must be a positive"),
         (["--bordr", 3], "--bordr"),
+        (["--model", "cubic"], "'cubic'"),
+        (["--parameter", "rate"], "no NAME=VALUE"),
+        (["--parameter", "rate=1"], "--parameter has rate"),
+        (["--max-factor", 0.5], "--max-factor 0.5"),
+        (["--trace", "max"], "'positive_sum', 'mean'"),
+        (["--exclude", "x"], "neither a frame nor a slice"),
+        (["--exclude", "99"], "--exclude names 99"),
     ],
 )
 def test_a_wrong_option_is_a_wrong_command_line(recorded, out, options, reason):
@@ -234,6 +252,98 @@ def test_warnings_of_others_are_left_alone(recorded, out, monkeypatch):
     monkeypatch.setattr(FLSeries, "denoise", warn)
     result = CliRunner().invoke(main, ["denoise", str(recorded), str(out)])
     assert isinstance(result.exception, UserWarning)  # as the settings of these tests have it
+
+
+def test_correct_applies_an_estimate_that_was_written(recorded, out):
+    assert run("estimate", recorded, "--model", "auto", "--json", out.with_suffix(".json")).exit_code == 0
+    assert run("correct", recorded, out, "--estimate", out.with_suffix(".json")).exit_code == 0
+    with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as corrected:
+        assert np.array_equal(corrected.fl.compute(), fls.bleach_corrected(model="auto").compute())
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "reason"), [(None, 1, "No such file"), ("{}", 2, "a JSON object with 'format'")]
+)
+def test_what_is_no_estimate_is_refused(recorded, out, content, code, reason):
+    if content is not None:
+        out.with_suffix(".json").write_text(content)
+    assert reason in failed(code, "correct", recorded, out, "--estimate", out.with_suffix(".json"))
+    assert not out.exists()
+
+
+def test_an_estimate_of_another_number_of_frames_is_refused(recorded, out):
+    run("estimate", recorded, "--frames", ":10", "--json", out.with_suffix(".json"))
+    assert "factors for 10 frames" in failed(2, "correct", recorded, out, "--estimate", out.with_suffix(".json"))
+
+
+# estimate
+
+
+def test_estimate_says_what_the_library_finds(recorded):
+    text = run("estimate", recorded, "--model", "auto", "--exclude", "3:5").stdout
+    for words in ("24 frames, bleaching", "half-life", "68 %", "R2", "excluded         2 frames"):
+        assert words in text
+
+
+def test_estimate_writes_json_and_picture_and_nothing_else(recorded, tmp_path):
+    before = recorded.read_bytes()
+    files = tmp_path / "found.json", tmp_path / "found.png"
+    result = run("estimate", recorded, "--model", "biexponential", "--json", files[0], "--plot", files[1])
+    assert result.exit_code == 0
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    assert recorded.read_bytes() == before
+    found = json.loads(files[0].read_text())
+    assert found["model"] == "biexponential"
+    assert {"parameters", "r2", "aicc", "arrays"} <= found.keys()
+    assert str(files[1]) in result.stdout
+
+
+def test_only_the_pixels_of_a_mask_count(recorded, tmp_path):
+    mask = np.zeros((72, 64), np.uint8)
+    mask[20:40, 20:40] = 255
+    np.save(tmp_path / "mask.npy", mask)
+    found = json.loads(
+        run("estimate", recorded, "--trace", "mean", "--mask", tmp_path / "mask.npy", "--json", "-").stdout
+    )
+    with FLSeries(h5file=recorded, h5mode="r") as fls:
+        expected = fls.estimate_bleaching(trace="mean", mask=mask > 0)
+    assert found["trace_kind"] == "mean of 400 pixels of a mask"
+    assert found["arrays"]["trace"] == expected.trace.tolist()
+
+
+def test_a_mask_that_is_none_is_refused(recorded, tmp_path):
+    (tmp_path / "mask.npy").write_text("no array")
+    assert "numpy.save" in failed(2, "estimate", recorded, "--mask", tmp_path / "mask.npy")
+    assert "No such file" in failed(1, "estimate", recorded, "--mask", tmp_path / "none.npy")
+
+
+def test_estimate_writes_json_to_the_terminal_on_request(recorded):
+    assert json.loads(run("estimate", recorded, "--json", "-").stdout)["status"] == "bleaching"
+
+
+def test_a_picture_of_another_kind_is_refused_before_anything_is_read(recorded, tmp_path):
+    assert "suffix .png" in failed(2, "estimate", recorded, "--plot", tmp_path / "found.pdf")
+
+
+def test_an_estimate_that_cannot_be_written_is_a_failure_of_the_disk(recorded, tmp_path):
+    assert "No such file" in run("estimate", recorded, "--json", tmp_path / "no" / "found.json").stderr
+
+
+# match
+
+
+@pytest.mark.parametrize("variant", ["fiji", "interpolated"])
+def test_match_writes_what_the_library_computes(recorded, out, variant):
+    result = run("match", recorded, out, "--variant", variant, "--reference", 3, "--frames", ":6")
+    assert result.exit_code == 0
+    assert f"histograms matched ({variant}) to frame 3" in result.stdout
+    with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as matched:
+        assert np.array_equal(matched.fl.compute(), fls[:6].histogram_matched(variant, 3).compute())
+
+
+def test_a_reference_that_is_no_frame_is_refused(recorded, out):
+    assert "no frame 99" in failed(1, "match", recorded, out, "--reference", 99)
+    assert not out.exists()
 
 
 # denoise

@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 import warnings
 from collections import OrderedDict
+from dataclasses import replace
 
 import dask
 import dask.array as da
@@ -14,9 +15,17 @@ import pytest
 from distributed import Client, LocalCluster
 
 import flimage_dask.estimation as estimation
-from flimage_dask import BleachingWarning, FLImage, FLSeries, SchedulerWarning, to_hdf5
+from flimage_dask import BleachingEstimate, BleachingWarning, FLImage, FLSeries, SchedulerWarning, to_hdf5
+from flimage_dask.correction.models import AMPLITUDE, OFFSET, RATE, DecayModel
 from flimage_dask.correction.trace import Band
-from flimage_dask.errors import FitError, FrameDataError, OutputExistsError, ParameterError, SeriesError
+from flimage_dask.errors import (
+    FitError,
+    FrameDataError,
+    FrameNotFoundError,
+    OutputExistsError,
+    ParameterError,
+    SeriesError,
+)
 from flimage_dask.hdf5.reader import ByteRangeReader
 
 from .conftest import make_bleaching_frames, write_series_file
@@ -119,6 +128,36 @@ def test_an_estimate_serves_another_series(fls):
         fls[:5].bleach_corrected(estimate=estimate)
 
 
+def test_an_estimate_that_is_given_is_applied_and_recorded(fls, tmp_path, monkeypatch):
+    estimate = BleachingEstimate.from_json(fls.estimate_bleaching(BORDER, model="auto").to_json())
+    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    with multiprocessing.Manager() as manager:
+        count, max_count = manager.Value("i", 0), manager.Value("i", 0)
+        found = fls.bleach_correction(tmp_path / "out.h5", 1, count=count, max_count=max_count, estimate=estimate)
+        assert count.value == max_count.value == 36
+    assert found[0] == estimate.background
+    assert np.array_equal(values(tmp_path / "out.h5"), fls.bleach_corrected(estimate=estimate).compute())
+    with h5py.File(tmp_path / "out.h5") as file:
+        provenance = json.loads(file.attrs["flimage_dask"])
+    assert provenance["parameters"]["border_px"] == BORDER
+    assert provenance["parameters"]["model"] == "auto"
+    assert provenance["estimate"] == estimate.summary()
+
+
+def test_an_estimate_serves_another_channel_with_a_background_of_its_own(fls):
+    estimate = replace(fls.estimate_bleaching(BORDER), background=3.0)
+    expected = (fls.fl.compute() - 3.0) * estimate.factors[:, None, None]
+    assert np.allclose(fls.bleach_corrected(estimate=estimate).compute(), expected, rtol=1e-6)
+
+
+def test_an_estimate_of_another_shape_of_frames_is_refused(fls, tmp_path):
+    estimate = replace(fls.estimate_bleaching(BORDER), background=np.zeros((3, 3)))
+    with pytest.raises(ParameterError, match=r"background of the estimate has shape \(3, 3\)"):
+        fls.bleach_correction(tmp_path / "out.h5", estimate=estimate)
+    with pytest.raises(ParameterError, match="12 frames"):
+        fls[:5].bleach_correction(tmp_path / "out.h5", estimate=estimate)
+
+
 def test_a_denoised_version_is_corrected_with_the_estimate_of_the_original(fls, tmp_path):
     fls.denoise(tmp_path / "denoised.h5")
     with FLSeries(h5file=tmp_path / "denoised.h5", h5mode="r") as denoised:
@@ -144,7 +183,16 @@ def test_the_output_says_how_it_was_made(fls, tmp_path):
         provenance = json.loads(file.attrs["flimage_dask"])
         frame_keys = set(file["fli_0"].attrs)
     assert provenance["operation"] == "bleach_correction"
-    assert provenance["parameters"] == {"border_px": BORDER, "background": "per-frame"}
+    assert provenance["parameters"] == {
+        "border_px": BORDER,
+        "background": "per-frame",
+        "trace": "positive_sum",
+        "model": "exponential",
+        "exclude": [],
+        "robust": False,
+        "correction": "factor",
+        "max_factor": None,
+    }
     assert provenance["source"] == {"file": str(fls.path), "identifier": "simulated"}
     assert provenance["estimate"]["status"] == "bleaching"
     assert {"version", "created"} <= set(provenance)
@@ -406,6 +454,41 @@ def test_arrays_survive_pickling_and_the_end_of_their_series(series_path):
     assert corrected.compute().shape == expected.shape
 
 
+def second_order(tau, rate):
+    return 1 / (1 + rate * tau), 1.0
+
+
+SECOND_ORDER = DecayModel(
+    "second order", "amplitude / (1 + rate t) + offset", second_order, (AMPLITUDE, OFFSET), (RATE,)
+)
+
+
+@pytest.mark.parametrize("model", ["none", "biexponential", "linear+exponential", "stretched", "auto", SECOND_ORDER])
+def test_the_lazy_result_of_any_model_is_what_is_written(fls, tmp_path, model):
+    options = {"border_px": BORDER, "model": model, "exclude": [3, slice(5, 6)], "robust": True}
+    fls.bleach_correction(tmp_path / "out.h5", **options)
+    lazy = fls.bleach_corrected(**options)
+    estimate = fls.estimate_bleaching(**options)
+    assert np.array_equal(lazy.compute(), values(tmp_path / "out.h5"))
+    expected = (fls.fl.compute() - estimate.background) * estimate.factors[:, None, None]
+    assert np.allclose(lazy.compute(), expected, rtol=1e-6, atol=1e-4)
+    assert estimate.excluded == (3, 5)
+
+
+def test_the_same_frames_named_in_another_way_share_an_estimate(fls):
+    first = fls.estimate_bleaching(BORDER, exclude=[3, 4, -1])
+    assert fls.estimate_bleaching(BORDER, exclude=[slice(3, 5), 11]) is first
+    assert fls.estimate_bleaching(BORDER, exclude=np.isin(np.arange(12), [3, 4, 11])) is first
+
+
+def test_an_unknown_model_is_refused_before_anything_is_read(fls, monkeypatch):
+    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    with pytest.raises(ParameterError, match="model='cubic'"):
+        fls.bleach_corrected(BORDER, model="cubic")
+    with pytest.raises(ParameterError, match="exclude= names 12"):
+        fls.bleach_corrected(BORDER, exclude=12)
+
+
 @pytest.mark.parametrize("memory", ["64 MiB", 100_000_000, None])
 @pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
 def test_memory_and_scheduler_do_not_change_a_bit(fls, tmp_path, monkeypatch, memory, scheduler):
@@ -466,3 +549,54 @@ def test_a_storage_that_cannot_be_had_is_refused_before_anything_is_read(fls, tm
     with pytest.raises(ParameterError, match="compression='rar'"):
         fls.bleach_correction(tmp_path / "out.h5", BORDER, compression="rar")
     assert list(tmp_path.glob("*out*")) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": "ratio"},
+        {"correction": "bleachable"},
+        {"correction": "additive", "trace": "mean"},
+        {"max_factor": 1.5, "correction": "bleachable"},
+        {"parameters": {"amplitude": 4e5, "rate": 0.5, "offset": 1e5}},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:the factors of .* frames are held", "ignore:the correction factor reaches")
+def test_every_kind_of_correction_is_lazy_and_written_alike(fls, tmp_path, options):
+    estimate = fls.estimate_bleaching(BORDER, **options)
+    fls.bleach_correction(tmp_path / "out.h5", BORDER, **options)
+    lazy = fls.bleach_corrected(BORDER, **options).compute()
+    expected = (fls.fl.compute() - estimate.background) * estimate.factors[:, None, None]
+    assert np.array_equal(lazy, values(tmp_path / "out.h5"))
+    assert np.allclose(lazy, expected + estimate.shifts[:, None, None], rtol=1e-6, atol=1e-4)
+    assert (options.get("correction") in ("bleachable", "additive")) == estimate.shifts.any()
+
+
+def test_after_a_ratio_of_means_all_frames_have_the_same_mean(fls):
+    found = fls.bleach_corrected(BORDER, model="ratio", trace="mean").mean(axis=(1, 2), dtype=float).compute()
+    assert np.allclose(found, found[0], rtol=1e-7)
+
+
+def test_trials_are_corrected_with_a_fit_each(fls):
+    parts = [fls[:6], fls[6:]]
+    joined = BleachingEstimate.joined([part.estimate_bleaching(BORDER) for part in parts])
+    expected = np.concatenate([part.bleach_corrected(BORDER).compute() for part in parts])
+    assert np.array_equal(fls.bleach_corrected(estimate=joined).compute(), expected)
+
+
+@pytest.mark.parametrize("variant", ["fiji", "interpolated"])
+def test_histograms_are_matched_lazily_and_written_alike(fls, tmp_path, variant):
+    fls.histogram_matching(tmp_path / "out.h5", variant, -1)
+    lazy = fls.histogram_matched(variant, reference=11)
+    assert np.array_equal(lazy.compute(), values(tmp_path / "out.h5"))
+    assert np.array_equal(lazy[11].compute(), fls.fl[11].compute())
+    assert abs(float(lazy[0].mean().compute()) / float(lazy[11].mean().compute()) - 1) < 0.05
+
+
+def test_bad_references_and_variants_are_refused_before_anything_is_written(fls, tmp_path):
+    with pytest.raises(FrameNotFoundError, match="no frame 12"):
+        fls.histogram_matching(tmp_path / "out.h5", reference=12)
+    with pytest.raises(ParameterError, match="variant='exact'"):
+        fls.histogram_matched("exact")
+    assert not list(tmp_path.glob("*out*"))

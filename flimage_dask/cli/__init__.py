@@ -6,8 +6,10 @@ from .._version import __version__
 from .correct import correct
 from .demo import demo
 from .denoise import denoise
+from .estimate import estimate
 from .failures import PROGRAM, OneLineErrors, traceback_option
 from .info import info
+from .match import match
 
 __all__ = ["main"]
 
@@ -31,5 +33,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (info, correct, denoise, demo):
+for command in (info, estimate, correct, match, denoise, demo):
     main.add_command(command)

@@ -3,22 +3,30 @@
 import json
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from .failures import traceback_option, warnings_in_one_line
 from .options import (
+    PATH,
     background_option,
+    border_option,
     chosen_frames,
     examples,
+    fit_options,
+    frame_interval_option,
     frames_option,
     input_and_output,
     json_option,
     memory_option,
     overwrite_option,
+    read_text,
     refuse_existing,
     storage_options,
+    trace_options,
 )
 
 if TYPE_CHECKING:
@@ -30,17 +38,26 @@ if TYPE_CHECKING:
     epilog=examples(
         "flimage-dask correct series.h5 corrected.h5",
         "flimage-dask correct series.h5 corrected.h5 --background per-frame --border 10",
+        "flimage-dask correct series.h5 corrected.h5 --model auto --exclude 10:12",
+        "flimage-dask correct green.h5 green_corrected.h5 --estimate red.json",
         "flimage-dask correct series.h5 small.h5 --level 9 --memory '200 MiB'",
         "flimage-dask correct series.h5 start.h5 --frames 0:100 --frame-interval 0.5",
     ),
 )
 @input_and_output
-@click.option("--border", metavar="PX", default=20, show_default=True, help="Width of the border without objects [px].")
+@border_option
 @background_option
-@frames_option
+@trace_options
+@fit_options
 @click.option(
-    "--frame-interval", metavar="SECONDS", type=float, help="Time from frame to frame, if the file has no times [s]."
+    "--estimate",
+    "known",
+    metavar="JSON",
+    type=PATH,
+    help="Apply the estimate that flimage-dask estimate wrote, instead of making one.",
 )
+@frames_option
+@frame_interval_option
 @storage_options
 @memory_option
 @overwrite_option
@@ -50,7 +67,17 @@ def correct(
     source: str,
     target: Path,
     border: int,
-    background: "Background",
+    background: "Background | None",
+    trace: str,
+    mask: NDArray[np.bool_] | None,
+    saturation: float | None,
+    model: str,
+    exclude: list[int | slice],
+    robust: bool,
+    correction: str,
+    max_factor: float | None,
+    parameters: dict[str, float] | None,
+    known: Path | None,
     frames: slice | None,
     frame_interval: float | None,
     compression: str | None,
@@ -63,9 +90,10 @@ def correct(
     """Correct the bleaching of the series IN and write it as the series OUT.
 
     The background is the mean of a border of the frames. What is above it decays as the sample
-    bleaches; an exponential with an offset is fitted to it, and each frame is multiplied by
-    what makes up for the decay. OUT appears when it is whole.
+    bleaches; a curve is fitted to it, and each frame is multiplied by what makes up for the
+    decay. OUT appears when it is whole.
     """
+    from ..correction.estimate import BleachingEstimate
     from ..memory import peak_memory
     from ..series import FLSeries
     from ..view.run import Run, correction_text
@@ -74,22 +102,34 @@ def correct(
     with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
         chosen = chosen_frames(series, frames)
         started = perf_counter()
+        given = None if known is None else BleachingEstimate.from_json(read_text(known))
+        how: dict[str, Any] = {
+            "background": background,
+            "trace": trace,
+            "mask": mask,
+            "saturation": saturation,
+            "model": model,
+            "exclude": exclude,
+            "robust": robust,
+            "correction": correction,
+            "max_factor": max_factor,
+            "parameters": parameters,
+            "frame_interval": frame_interval,
+        }
         chosen.bleach_correction(
             target,
             border,
-            background=background,
-            frame_interval=frame_interval,
+            estimate=given,
             compression=compression,
             level=level,
             shuffle=shuffle,
             memory=memory,
             overwrite=overwrite,
+            **how,
         )
         seconds = perf_counter() - started
         # Remembered from the correction: this reads nothing.
-        estimate = chosen.estimate_bleaching(
-            border, background=background, frame_interval=frame_interval, progress=False
-        )
+        estimate = given or chosen.estimate_bleaching(border, progress=False, **how)
         origin = chosen.origin
         n_frames, *frame_shape = chosen.shape
     run = Run(target, n_frames, (frame_shape[0], frame_shape[1]), seconds, peak_memory())

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
+from ..correction.intensity import POSITIVE_SUM, statistic_named
+from ..correction.models import MODELS
+from ..correction.options import AUTO, CORRECTIONS, FACTOR, RATIO, FitOptions
 from ..errors import OutputExistsError, ParameterError
 
 if TYPE_CHECKING:
@@ -35,8 +40,26 @@ def input_and_output(command: _Command) -> _Command:
 
 def _read_frames(context: click.Context, parameter: click.Parameter, text: str | None) -> slice | None:
     """Read a slice as in Python: first, the one after the last, step."""
-    if text is None:
-        return None
+    return None if text is None else _slice(text)
+
+
+def _read_excluded(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[int | slice]:
+    """Read positions and slices, several of them separated by commas."""
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    return [_slice(part) if ":" in part else _position(part) for part in parts]
+
+
+def _read_parameters(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, float] | None:
+    """Read names and values of parameters."""
+    try:
+        return {name.strip(): float(value) for name, value in (text.split("=") for text in texts)} or None
+    except ValueError as error:
+        raise click.BadParameter(f"'{' '.join(texts)}' is no NAME=VALUE, such as rate=0.05") from error
+
+
+def _slice(text: str) -> slice:
     try:
         numbers = [int(part) if part.strip() else None for part in text.split(":")]
     except ValueError:
@@ -46,8 +69,17 @@ def _read_frames(context: click.Context, parameter: click.Parameter, text: str |
     return slice(*numbers)
 
 
-def _read_background(context: click.Context, parameter: click.Parameter, text: str) -> "Background":
+def _position(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}' is neither a frame nor a slice of frames, such as 3 or 10:12") from error
+
+
+def _read_background(context: click.Context, parameter: click.Parameter, text: str | None) -> "Background | None":
     """Read how the background is found, or its value."""
+    if text is None:
+        return None
     if text == "constant":
         return "constant"
     if text == "per-frame":
@@ -95,9 +127,8 @@ background_option = click.option(
     "--background",
     metavar="HOW",
     callback=_read_background,
-    default="constant",
-    show_default=True,
-    help="constant: one for all frames; per-frame: one for each; or a number of counts.",
+    help="constant: one for all frames (default); per-frame: one for each; or a number of counts (default of a "
+    "--trace other than positive_sum: 0).",
 )
 frames_option = click.option(
     "--frames",
@@ -105,8 +136,106 @@ frames_option = click.option(
     callback=_read_frames,
     help="Take only these frames, a slice as in Python, such as 10:200 or ::2.",
 )
+border_option = click.option(
+    "--border", metavar="PX", default=20, show_default=True, help="Width of the border without objects [px]."
+)
+frame_interval_option = click.option(
+    "--frame-interval", metavar="SECONDS", type=float, help="Time from frame to frame, if the file has no times [s]."
+)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object instead of text.")
+
+
+_model_option = click.option(
+    "--model",
+    type=click.Choice([AUTO, *MODELS, RATIO]),
+    default=FitOptions.model,
+    show_default=True,
+    help="The curve of the decay; auto: the one that describes it best; ratio: none, frames are made equally bright.",
+)
+_exclude_option = click.option(
+    "--exclude",
+    metavar="FRAMES",
+    multiple=True,
+    callback=_read_excluded,
+    help="Leave these frames out of the fit: 3, or 10:12 for 10 and 11, or several with commas. They are corrected.",
+)
+_robust_option = click.option("--robust", is_flag=True, help="Let frames far from the curve count less.")
+_correction_option = click.option(
+    "--correction",
+    type=click.Choice(CORRECTIONS),
+    default=FACTOR,
+    show_default=True,
+    help="Multiply all of a pixel, or only what bleaches of it, or add what was lost.",
+)
+_max_factor_option = click.option("--max-factor", metavar="X", type=float, help="Hold the factors at this one.")
+_parameter_option = click.option(
+    "--parameter",
+    "parameters",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_read_parameters,
+    help="A parameter of the model [counts, s]; give all of them to correct without a fit.",
+)
+
+
+def _read_trace(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    try:
+        statistic_named(text)
+    except ParameterError as error:
+        raise click.BadParameter(str(error).partition(": ")[2].rstrip(".")) from error
+    return text
+
+
+def _read_mask(context: click.Context, parameter: click.Parameter, file: Path | None) -> NDArray[np.bool_] | None:
+    """Read a mask; any number but 0 marks a pixel."""
+    if file is None:
+        return None
+    try:
+        marked: NDArray[np.bool_] = np.load(file, allow_pickle=False) != 0
+    except ValueError as error:
+        raise click.BadParameter(f"'{file}' is no array as numpy.save writes it") from error
+    return marked
+
+
+_trace_option = click.option(
+    "--trace",
+    metavar="HOW",
+    callback=_read_trace,
+    default=POSITIVE_SUM,
+    show_default=True,
+    help="Intensity of a frame: positive_sum, mean, median, or a percentile such as percentile-90.",
+)
+_mask_option = click.option(
+    "--mask",
+    metavar="NPY",
+    type=PATH,
+    callback=_read_mask,
+    help="Only pixels marked in this image (numpy.save) count for the trace, such as those of a cell.",
+)
+_saturation_option = click.option(
+    "--saturation", metavar="COUNTS", type=float, help="Pixels from here on are saturated; warns of many."
+)
+
+
+def trace_options(command: _Command) -> _Command:
+    """Add the options that say how the intensity is found: --trace, --mask, --saturation."""
+    return _trace_option(_mask_option(_saturation_option(command)))
+
+
+def fit_options(command: _Command) -> _Command:
+    """Add the options that say how the decay is fitted and corrected: the fields of `FitOptions`."""
+    options = (
+        _parameter_option,
+        _max_factor_option,
+        _correction_option,
+        _robust_option,
+        _exclude_option,
+        _model_option,
+    )
+    for option in options:
+        command = option(command)
+    return command
 
 
 def chosen_frames(series: "FLSeries", frames: slice | None) -> "CorrectableFrames":
@@ -124,3 +253,8 @@ def refuse_existing(target: Path, *, overwrite: bool) -> None:
     """Refuse an output that exists, before anything is read."""
     if target.exists() and not target.is_dir() and not overwrite:
         raise OutputExistsError(f"'{target}' exists already: choose another name, or give --overwrite.")
+
+
+def read_text(file: Path) -> str:
+    """Read a text file, whatever is in it."""
+    return file.read_text(encoding="utf-8", errors="replace")

@@ -1,6 +1,8 @@
 """Numerics of the correction, as pure functions on plain numpy blocks (frame, y, x).
 
 In the order of use: the background of each frame (`background`), the intensity trace above
-it (`trace`), the decay fitted to the trace (`decay`), the factors derived from it (`estimate`) and
-the corrected frames (`bleaching`). `denoise` stands apart.
+it (`trace`), its units taken off (`scaled`); the families of curves (`models`), the best curve of one
+(`separable`, `decay`), with wrong frames held down (`robust`), and the choice among them (`choice`,
+`options`); the factors derived from it (`estimate`) and the corrected frames (`bleaching`).
+`denoise` stands apart.
 """

@@ -7,27 +7,37 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FitError, ParameterError, SeriesError
 from .background import BackgroundValues, frame_backgrounds
-from .decay import DecayFit, fit_constant, fit_exponential
-from .estimate import BLEACHING, NO_BLEACHING, BleachingEstimate
+from .choice import CANDIDATES, Choice, choose, exceeds_noise
+from .decay import DecayFit, given_decay
+from .estimate import BLEACHING, GIVEN, NO_BLEACHING, NO_FIT, NOT_CORRECTED, BleachingEstimate
+from .factors import Factors, factors_of_curve, factors_of_trace, held
+from .models import EXPONENTIAL, NONE, DecayModel, model_named
+from .options import AUTO, RATIO, FitOptions
+from .robust import huber_weights
+from .scaled import ScaledTrace
 from .strips import Strips
 
-__all__ = ["BleachingEstimate", "correct", "estimate_bleaching"]
+__all__ = ["BleachingEstimate", "FitOptions", "correct", "estimate_bleaching"]
 
 Array = NDArray[np.float64]
 
-#: A fit of three parameters and one frame to judge it by.
-MIN_FRAMES = 4
-#: Needed for "bleaching": n_eff ln(RSS_constant / RSS_exponential). Steady series of white noise
-#: exceed it in less than 1 % of simulations (tests/correction/test_bleaching.py).
-EVIDENCE = 9.0
-#: Rounding of a trace, relative to its largest value: sums in float64.
-ROUNDING = 1e-13
+#: The default, an exponential: three parameters and one frame to judge it by.
+MIN_FRAMES = EXPONENTIAL.min_frames
 #: Correction factors above this one are reported.
 LARGE_FACTOR = 10.0
+WAY_OUT = "Give the acquisition times with times= or frame_interval=."
+#: Factors below 1 by more than rounding are reported.
+BELOW_ONE = 1.0 - 1e-9
 
 
 def estimate_bleaching(
-    times: ArrayLike, trace: ArrayLike, *, background: BackgroundValues, border_px: int | None = None
+    times: ArrayLike,
+    trace: ArrayLike,
+    *,
+    background: BackgroundValues,
+    border_px: int | None = None,
+    fit: FitOptions | None = None,
+    n_summed: int = 1,
 ) -> BleachingEstimate:
     """Fit the decay of a trace and derive the correction factors.
 
@@ -40,6 +50,10 @@ def estimate_bleaching(
         intensity are left out of the fit.
     background, border_px
         What the trace was made with; kept in the answer.
+    fit
+        Which model, and which frames; None fits an exponential to all of them.
+    n_summed
+        Pixels that the trace sums over; 1 for a mean. Only corrections that add something need it.
 
     Returns
     -------
@@ -49,17 +63,18 @@ def estimate_bleaching(
     Raises
     ------
     FitError
-        (a ValueError) for fewer than four frames with a finite intensity, fewer than three
-        different times, or a fitted curve that reaches zero.
+        (a ValueError) for fewer frames with a finite intensity, or fewer different times, than
+        the model needs, or a fitted curve that reaches zero.
     SeriesError
         (a ValueError) for times that are not finite or all equal.
     ParameterError
-        (a ValueError) if times and trace differ in length.
+        (a ValueError) if times and trace differ in length, or there is no such model or frame.
 
     Notes
     -----
     It bleaches if ``n_eff ln(RSS_constant / RSS_exponential) > 9``, with n_eff the number of
-    independent frames (`effective_frames`): a drift within the noise is not corrected.
+    independent frames (`decay.effective_frames`): a drift within the noise is not corrected. Where
+    the exponential is the wrong curve, two of them are asked too (`choice.bleaches`).
 
     Examples
     --------
@@ -68,41 +83,104 @@ def estimate_bleaching(
     >>> print(f"{found.status}, last factor {found.factors[-1]:.6f}")
     bleaching, last factor 6.973489
     """
+    fit = FitOptions() if fit is None else fit
     times, trace = np.array(times, np.float64), np.array(trace, np.float64)
-    valid = np.isfinite(trace)
-    _check_frames(times, trace, valid)
-    fit = _choose(times[valid], trace[valid])
-    reference = np.flatnonzero(valid)[np.argmin(times[valid])]
-    # A frame before the first valid one has no data; its curve is not extrapolated backwards.
-    elapsed = np.maximum(times - times[reference], 0.0)
-    decay = fit.amplitude * np.exp(-fit.rate * elapsed) + fit.offset
-    decay[valid] = fit.curve
-    factors = np.ones_like(decay) if fit.model == "none" else _factors(decay, int(reference))
-    names = ("amplitude", "rate", "offset")
-    found = BleachingEstimate(
-        model="exponential",
-        status=NO_BLEACHING if fit.model == "none" else BLEACHING,
-        background=background,
-        border_px=border_px,
-        times=times,
-        trace=trace,
+    measured = np.isfinite(trace)
+    excluded = fit.excluded(trace.size)
+    used = measured & ~np.isin(np.arange(trace.size), excluded)
+    _check_times(times, trace)
+    origin: dict[str, Any] = {
+        "background": background,
+        "border_px": border_px,
+        "times": times,
+        "trace": trace,
+        "left_out": _positions(~measured),
+        "excluded": excluded,
+        "robust": fit.robust,
+        "correction": fit.correction,
+    }
+    if fit.model == RATIO:
+        return _without_fit(times, trace, used, fit, n_summed, origin)
+    return _with_fit(times, trace, used, fit, n_summed, origin)
+
+
+def _with_fit(
+    times: Array, trace: Array, used: NDArray[np.bool_], fit: FitOptions, n_summed: int, origin: dict[str, Any]
+) -> BleachingEstimate:
+    model = None if fit.model == AUTO else model_named(fit.model)
+    _check_frames(times[used], len(times), EXPONENTIAL if model is None else model, is_given=fit.parameters is not None)
+    choice, outlying = _chosen(model, times[used], trace[used], fit)
+    best = choice.fit
+    first = float(times[used].min())
+    # A frame before the first of the fit has no data; its curve is not extrapolated backwards.
+    seen = np.maximum(times, first)
+    decay = best.at(seen)
+    decay[used] = best.curve
+    free = factors_of_curve(best, seen, first, fit.correction, n_summed)
+    found = held(free, fit.max_factor)
+    return BleachingEstimate(
+        model=best.model.name,
+        requested=AUTO if model is None else model.name,
+        formula=best.model.formula,
+        status=_status(best, asked_for=model, is_given=fit.parameters is not None),
         decay=decay,
-        factors=factors,
-        parameters=dict(zip(names, (fit.amplitude, fit.rate, fit.offset), strict=True)),
-        standard_errors=dict(zip(names, fit.standard_errors, strict=True)),
-        r2=fit.r2,
-        rmse=fit.rmse,
-        left_out=tuple(int(position) for position in np.flatnonzero(~valid)),
-        warnings=_what_needs_a_look(fit, trace[valid], factors),
-        n_effective=fit.n_effective,
+        decay_errors=best.errors_at(seen),
+        factors=found.factors,
+        factor_errors=found.errors,
+        shifts=found.shifts,
+        parameters=best.parameters,
+        standard_errors=best.standard_errors,
+        units={parameter.name: parameter.unit for parameter in best.model.parameters},
+        half_life=best.half_life,
+        r2=best.r2,
+        rmse=best.rmse,
+        aicc={name: tried.aicc for name, tried in choice.tried.items()},
+        outliers=tuple(int(position) for position in np.flatnonzero(used)[outlying]),
+        warnings=_what_needs_a_look(choice, found.factors, asked_for=model) + _what_is_held(free, found),
+        n_effective=best.n_effective,
+        neighbour_correlation=best.neighbour_correlation,
+        **origin,
     )
-    for array in (times, trace, decay, factors):
-        array.setflags(write=False)
-    return found
 
 
-def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLike) -> NDArray[Any]:
-    """Subtract the background of frames and multiply them with their factors.
+def _without_fit(
+    times: Array, trace: Array, used: NDArray[np.bool_], fit: FitOptions, n_summed: int, origin: dict[str, Any]
+) -> BleachingEstimate:
+    """Make each frame as bright as the earliest one."""
+    if not used.any():
+        raise FitError(f"a ratio of intensities needs a frame with a finite intensity; none of {times.size} has one.")
+    reference = int(np.flatnonzero(used)[np.argmin(times[used])])
+    free = factors_of_trace(times, trace, used, reference, fit.correction, n_summed)
+    found = held(free, fit.max_factor)
+    return BleachingEstimate(
+        model=RATIO,
+        requested=RATIO,
+        formula="intensity of the reference / intensity",
+        status=NO_FIT,
+        decay=trace.copy(),
+        decay_errors=np.zeros_like(trace),
+        factors=found.factors,
+        factor_errors=found.errors,
+        shifts=found.shifts,
+        parameters={},
+        standard_errors={},
+        units={},
+        half_life=np.nan,
+        r2=np.nan,
+        rmse=0.0,
+        aicc={},
+        outliers=(),
+        warnings=_large_factor(found.factors) + _what_is_held(free, found),
+        n_effective=np.nan,
+        neighbour_correlation=np.nan,
+        **origin,
+    )
+
+
+def correct(
+    block: NDArray[Any], background: BackgroundValues, factors: ArrayLike, shifts: ArrayLike | None = None
+) -> NDArray[Any]:
+    """Subtract the background of frames, multiply them with their factors, and add what is to be added.
 
     Parameters
     ----------
@@ -112,11 +190,13 @@ def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLik
         Counts: a number, (frame,) numbers, or an image (y, x).
     factors
         (frame,) correction factors.
+    shifts
+        (frame,) counts that are added to each pixel; None adds nothing.
 
     Returns
     -------
     numpy.ndarray
-        (frame, y, x), counts: ``(block - background) * factors``, computed in float64 and
+        (frame, y, x), counts: ``(block - background) * factors + shifts``, computed in float64 and
         rounded once to float32, or to float64 for pixels of 32-bit integers and wider types.
 
     Raises
@@ -132,77 +212,110 @@ def correct(block: NDArray[Any], background: BackgroundValues, factors: ArrayLik
     factors = np.asarray(factors, np.float64)
     if factors.shape != block.shape[:1]:
         raise ParameterError(f"{len(block)} frames need as many factors, not an array {factors.shape}.")
+    added = np.zeros_like(factors) if shifts is None else np.asarray(shifts, np.float64)
     corrected = np.empty(block.shape, np.result_type(block.dtype, np.float32))
     strips = Strips.of(block)
     levels = frame_backgrounds(background, block)
-    for frame, level, factor, target in zip(block, levels, factors, corrected, strict=True):
+    for frame, level, factor, shift, target in zip(block, levels, factors, added, corrected, strict=True):
         for rows, above in strips.above(frame, level):
             np.multiply(above, factor, out=above)
+            if shift != 0.0:
+                np.add(above, shift, out=above)
             np.copyto(target[rows], above, casting="same_kind")
     return corrected
 
 
-def _check_frames(times: Array, trace: Array, valid: NDArray[np.bool_]) -> None:
-    """Refuse a series that no decay can be fitted to."""
-    way_out = "Give the acquisition times with times= or frame_interval=."
+def _check_times(times: Array, trace: Array) -> None:
+    """Refuse times that do not fit the trace, or are unknown."""
     if times.ndim != 1 or times.shape != trace.shape:
         raise ParameterError(f"times {times.shape} and trace {trace.shape} need the same shape (n,).")
     unknown = np.flatnonzero(~np.isfinite(times))
     if unknown.size:
         named = ", ".join(map(str, unknown[:5])) + (", …" if unknown.size > 5 else "")
         raise SeriesError(
-            f"the times of {unknown.size} of {times.size} frames are not finite (frames {named}). {way_out}"
+            f"the times of {unknown.size} of {times.size} frames are not finite (frames {named}). {WAY_OUT}"
         )
-    n_valid = np.count_nonzero(valid)
-    if n_valid < MIN_FRAMES:
+
+
+def _check_frames(times: Array, n_frames: int, model: DecayModel, *, is_given: bool) -> None:
+    """Refuse too few frames, or too few times, for a model."""
+    curve = "an exponential decay" if model == EXPONENTIAL else f"the model '{model.name}'"
+    n_used = len(times)
+    n_needed = 2 if is_given else model.min_frames
+    if n_used < n_needed:
+        fewer = f"The model 'exponential' needs {MIN_FRAMES}; " if model.min_frames > MIN_FRAMES else ""
         raise FitError(
-            f"an exponential decay needs at least {MIN_FRAMES} frames with a finite intensity; {n_valid} of "
-            f"{times.size} have one. background_correction needs no fit and takes any number of frames."
+            f"{curve} needs at least {n_needed} frames with a finite intensity; {n_used} of {n_frames} have one. "
+            f"{fewer}model='ratio' and background_correction need no fit and take any number of frames."
         )
-    n_times = len(np.unique(times[valid]))
+    n_times = len(np.unique(times))
     if n_times == 1:
-        raise SeriesError(f"all {n_valid} frames have the same time, {times[valid][0]:g} s. {way_out}")
-    if n_times < 3:
-        raise FitError(f"an exponential decay needs at least 3 different times, not {n_times}. {way_out}")
+        raise SeriesError(f"all {n_used} frames have the same time, {times[0]:g} s. {WAY_OUT}")
+    if n_times < model.n_parameters and not is_given:
+        raise FitError(f"{curve} needs at least {model.n_parameters} different times, not {n_times}. {WAY_OUT}")
 
 
-def _choose(times: Array, trace: Array) -> DecayFit:
-    """Fit a constant and an exponential, and return the one that the trace supports."""
-    constant = fit_constant(times, trace)
-    rounding = ROUNDING * float(np.abs(trace).max())
-    if constant.rmse <= 10.0 * rounding:
-        return constant
-    exponential = fit_exponential(times, trace)
-    # What is left of a perfect fit is rounding, whose correlation of neighbours means nothing.
-    if exponential.rmse <= rounding:
-        return exponential
-    evidence = exponential.n_effective * np.log(constant.rss / exponential.rss)
-    return exponential if evidence > EVIDENCE else constant
+def _chosen(model: DecayModel | None, times: Array, trace: Array, fit: FitOptions) -> tuple[Choice, NDArray[np.bool_]]:
+    """Return the curve with what it was chosen from, and which frames are outliers."""
+    if model is not None and fit.parameters is not None:
+        given = given_decay(model, ScaledTrace.of(times, trace), fit.parameters)
+        return Choice(given, {model.name: given}), np.zeros(len(trace), np.bool_)
+    weights, outlying = _weights(model, times, trace, fit)
+    return choose(model, ScaledTrace.of(times, trace, weights)), outlying
 
 
-def _factors(decay: Array, reference: int) -> Array:
-    with np.errstate(divide="ignore", over="ignore"):
-        factors: Array = decay[reference] / decay
-    endless = np.flatnonzero(~np.isfinite(factors))
-    if endless.size:
-        raise FitError(
-            f"the fitted decay reaches 0 at frame {endless[0]}, which no factor can correct. "
-            f"Leave out the frames without fluorescence, such as with fls[:{endless[0]}]."
-        )
-    return factors
+def _status(best: DecayFit, *, asked_for: DecayModel | None, is_given: bool) -> str:
+    if best.model != NONE:
+        return GIVEN if is_given else BLEACHING
+    return NOT_CORRECTED if asked_for == NONE else NO_BLEACHING
 
 
-def _what_needs_a_look(fit: DecayFit, trace: Array, factors: Array) -> tuple[str, ...]:
-    largest = int(np.argmax(factors))
-    if factors[largest] > LARGE_FACTOR:
-        text = (
-            f"the correction factor reaches {factors[largest]:.4g} (frame {largest}), and so does the gain "
-            "of noise. Leave out the faintest frames, or denoise first."
-        )
-        return (text,)
-    if fit.model == "none" and fit.rmse > 10.0 * ROUNDING * float(np.abs(trace).max()):
+def _weights(
+    model: DecayModel | None, times: Array, trace: Array, fit: FitOptions
+) -> tuple[Array | None, NDArray[np.bool_]]:
+    """Weight the frames alike, or those far from the most flexible curve in question less."""
+    if not fit.robust:
+        return None, np.zeros(len(trace), np.bool_)
+    enough = [candidate for candidate in CANDIDATES if len(trace) >= candidate.min_frames]
+    return huber_weights(enough[-1] if model is None else model, times, trace)
+
+
+def _what_needs_a_look(choice: Choice, factors: Array, *, asked_for: DecayModel | None) -> tuple[str, ...]:
+    fit = choice.fit
+    if fit.model == NONE:
         text = (
             "the intensity varies, but does not decay beyond its noise: no bleaching is corrected, all factors are 1."
         )
-        return (text,)
-    return ()
+        return (text,) if fit.varies and asked_for != NONE else ()
+    texts = _large_factor(factors)
+    constant = choice.tried.get(NONE.name)
+    if constant is not None and asked_for == fit.model == EXPONENTIAL and not exceeds_noise(constant, fit):
+        texts = ("the intensity decays, but not as an exponential: give model='auto'.", *texts)
+    least = int(np.argmin(factors))
+    if factors[least] < BELOW_ONE:
+        texts += (
+            f"the fitted decay rises: frame {least} is dimmed, by a factor of {factors[least]:.4g}. "
+            "The model 'exponential' never falls below a factor of 1.",
+        )
+    return texts
+
+
+def _large_factor(factors: Array) -> tuple[str, ...]:
+    largest = int(np.argmax(factors))
+    if factors[largest] <= LARGE_FACTOR:
+        return ()
+    return (
+        f"the correction factor reaches {factors[largest]:.4g} (frame {largest}), and so does the gain "
+        "of noise. Leave out the faintest frames, denoise first, or give max_factor=.",
+    )
+
+
+def _what_is_held(free: Factors, found: Factors) -> tuple[str, ...]:
+    n_held = int(np.count_nonzero(found.factors < free.factors))
+    if n_held == 0:
+        return ()
+    return (f"the factors of {n_held} frames are held at {found.factors.max():g}: these frames stay too dark.",)
+
+
+def _positions(marked: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(position) for position in np.flatnonzero(marked))

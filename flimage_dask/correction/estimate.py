@@ -1,17 +1,32 @@
 """What was found out about the bleaching of a series: one value from the fit to the output file."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .background import BackgroundValues
+from .pixels import PixelCounts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
 BLEACHING = "bleaching"
 NO_BLEACHING = "no bleaching"
+#: Somebody asked for the model "none".
+NOT_CORRECTED = "not corrected"
+#: Somebody gave the parameters of the curve.
+GIVEN = "given"
+#: The model "ratio".
+NO_FIT = "no fit"
+
+#: Those with one number a frame.
+ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors", "shifts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +36,16 @@ class BleachingEstimate:
     Parameters
     ----------
     model
-        The curve that was fitted: "exponential".
+        The curve that the factors come from; "none", a constant, where the trace does not decay beyond
+        its noise.
+    requested
+        The model that was asked for, such as "auto".
+    formula
+        The curve in the names of the parameters, with ``t`` the time since the reference.
     status
-        "bleaching", or "no bleaching" where a constant describes the trace as well.
+        "bleaching"; "no bleaching" where a constant describes the trace as well; "not
+        corrected" where the model "none" was asked for; "given" for given parameters; "no fit"
+        for a ratio of intensities.
     background
         Subtracted from the frames [counts]: a number, (n,) numbers or an image (y, x).
     border_px
@@ -34,23 +56,48 @@ class BleachingEstimate:
         (n,) intensity of each frame above the background [counts].
     decay
         (n,) fitted curve at each time [counts].
+    decay_errors
+        (n,) its standard errors [counts].
     factors
-        (n,) the curve at the earliest valid frame over the curve; 1.0 without bleaching.
-    parameters
-        ``amplitude`` [counts], ``rate`` [1/s] and ``offset`` [counts] of
-        ``amplitude * exp(-rate * (t - t0)) + offset``, t0 the time of the earliest valid frame.
-    standard_errors
-        Of the parameters; NaN where a parameter is held by its limit or not determined.
+        (n,) the curve at the reference, the earliest frame of the fit, over the curve; 1.0 without
+        bleaching.
+    factor_errors
+        (n,) half the widths of the 68 % intervals of ``log(factors)``.
+    shifts
+        (n,) what is added to each pixel after the multiplication [counts]; 0 unless `correction` asks for it.
+    parameters, standard_errors, units
+        By name, those of the curve. An error is NaN where a parameter is held by its limit or not
+        determined. Both widths and errors allow for correlated residuals, but not for a curve that
+        is the wrong one.
+    half_life
+        Time in which the bleachable part of the curve halves [s]; inf without bleaching, NaN where the
+        curve has none.
     r2
         Share of the trace's variance that is explained; NaN for a constant trace.
     rmse
         Root of the mean squared residual [counts].
+    aicc
+        Akaike's criterion of every model that was tried, by name; the lower the better.
     left_out
         Positions of frames without a finite intensity. They take no part in the fit, and get a factor.
+    excluded
+        Positions of frames that were to be left out. They get a factor too.
+    outliers
+        Positions of frames further than 3.5 standard deviations from a robust fit.
+    correction
+        "factor", "bleachable" or "additive"; see `FitOptions`.
+    robust
+        Whether frames far from the curve counted less.
     warnings
         What needs a look.
     n_effective
         Independent frames that the fit's residuals are worth.
+    neighbour_correlation
+        Correlation of neighbouring residuals, from 0 to 0.99.
+    trace_kind
+        How the intensity of a frame was found, such as "positive_sum".
+    pixels
+        How many pixels of each frame were finite and saturated; None for a trace from elsewhere.
 
     Notes
     -----
@@ -58,36 +105,79 @@ class BleachingEstimate:
     """
 
     model: str
+    requested: str
+    formula: str
     status: str
     background: BackgroundValues
     border_px: int | None
     times: Array
     trace: Array
     decay: Array
+    decay_errors: Array
     factors: Array
+    factor_errors: Array
+    shifts: Array
     parameters: dict[str, float]
     standard_errors: dict[str, float]
+    units: dict[str, str]
+    half_life: float
     r2: float
     rmse: float
+    aicc: dict[str, float]
     left_out: tuple[int, ...]
+    excluded: tuple[int, ...]
+    outliers: tuple[int, ...]
+    correction: str
+    robust: bool
     warnings: tuple[str, ...]
-    n_effective: float = np.nan
+    n_effective: float
+    neighbour_correlation: float
+    trace_kind: str = "positive_sum"
+    pixels: PixelCounts | None = None
+
+    def __post_init__(self) -> None:
+        for name in ARRAYS:
+            getattr(self, name).setflags(write=False)
 
     @property
-    def half_life(self) -> float:
-        """Time in which the bleachable part halves [s]; inf without bleaching."""
-        rate = self.parameters["rate"]
-        return float(np.log(2.0) / rate) if rate > 0.0 else np.inf
+    def is_corrected(self) -> bool:
+        """Whether frames are changed, beyond the background."""
+        return self.status not in (NO_BLEACHING, NOT_CORRECTED)
+
+    @property
+    def residuals(self) -> Array:
+        """(n,) trace minus curve [counts]; NaN for frames without a finite intensity."""
+        residuals: Array = self.trace - self.decay
+        return residuals
+
+    @property
+    def factor_interval(self) -> tuple[Array, Array]:
+        """Lower and upper ends (n,) of the 68 % intervals of the factors."""
+        spread = np.exp(self.factor_errors)
+        return self.factors / spread, self.factors * spread
 
     @property
     def bleached_fraction(self) -> float:
-        """Share of the fluorescence lost from the earliest to the latest frame."""
-        return 1.0 - 1.0 / float(self.factors[np.argmax(self.times)])
+        """Share of the fluorescence lost from the earliest to the latest frame, as the curve has it."""
+        if not self.is_corrected:
+            return 0.0
+        in_time = self.decay[np.argsort(self.times, kind="stable")]
+        known = in_time[np.isfinite(in_time)]
+        return 1.0 - float(known[-1] / known[0])
 
     @property
     def largest_factor(self) -> float:
         """The largest correction factor, by which the noise of its frame is multiplied too."""
         return float(self.factors.max())
+
+    @property
+    def noise_gain(self) -> float:
+        """Noise of the most corrected frame relative to the reference frame, if it is noise of the light.
+
+        The root of the largest factor: a frame that bleached to a quarter has half the shot noise,
+        which is then multiplied by four. Noise of the camera is multiplied by the whole factor.
+        """
+        return float(np.sqrt(self.largest_factor))
 
     def summary(self) -> dict[str, Any]:
         """Return the estimate without its arrays, ready for JSON.
@@ -101,42 +191,147 @@ class BleachingEstimate:
         kind = {0: "constant", 1: "per-frame", 2: "image"}[np.ndim(self.background)]
         values = np.asarray(self.background, np.float64)
         finite = values[np.isfinite(values)]
+        largest = int(np.argmax(self.factors))
+        low, high = (float(ends[largest]) for ends in self.factor_interval)
         return {
             "model": self.model,
+            "requested": self.requested,
+            "formula": self.formula,
             "status": self.status,
             "background_kind": kind,
             "background": float(finite.mean()) if finite.size else None,
             "border_px": self.border_px,
+            "trace_kind": self.trace_kind,
             "n_frames": len(self.trace),
+            "most_saturated": None if self.pixels is None else int(self.pixels.n_saturated.max(initial=0)),
             "n_left_out": len(self.left_out),
+            "excluded": list(self.excluded),
+            "correction": self.correction,
+            "robust": self.robust,
+            "outliers": list(self.outliers),
             "n_effective": _json_number(self.n_effective),
-            "parameters": {name: _json_number(value) for name, value in self.parameters.items()},
-            "standard_errors": {name: _json_number(value) for name, value in self.standard_errors.items()},
+            "neighbour_correlation": _json_number(self.neighbour_correlation),
+            "parameters": _json_numbers(self.parameters),
+            "standard_errors": _json_numbers(self.standard_errors),
+            "units": dict(self.units),
             "half_life": _json_number(self.half_life),
             "bleached_fraction": _json_number(self.bleached_fraction),
             "largest_factor": _json_number(self.largest_factor),
+            "largest_factor_interval": [_json_number(low), _json_number(high)],
+            "noise_gain": _json_number(self.noise_gain),
             "r2": _json_number(self.r2),
             "rmse": _json_number(self.rmse),
+            "aicc": _json_numbers(self.aicc),
             "warnings": list(self.warnings),
         }
 
+    def to_json(self) -> str:
+        """Write everything as one JSON object, such as for another program or another series.
+
+        Returns
+        -------
+        str
+            The keys of `summary`, and the arrays; see `estimate_json`.
+
+        Examples
+        --------
+        >>> from flimage_dask.correction.bleaching import estimate_bleaching
+        >>> found = estimate_bleaching(range(9), 0.7 ** np.arange(9), background=0.0)
+        >>> again = BleachingEstimate.from_json(found.to_json())
+        >>> bool((again.factors == found.factors).all())
+        True
+        """
+        from .estimate_json import as_json
+
+        return as_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "BleachingEstimate":
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if the text is no such object.
+        """
+        from .estimate_json import from_json
+
+        return from_json(text)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[BleachingEstimate]") -> "BleachingEstimate":
+        """Join the estimates of consecutive parts of a series, such as trials with a fit each; see `joining`.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) for no part, or parts that subtract an image.
+        """
+        from .joining import joined
+
+        return joined(parts)
+
+    def plot(self, path: "str | os.PathLike[str] | None" = None, *, title: str | None = None) -> "Figure":
+        """Draw the trace with the fit, the factors and the residuals, each with what is sure about it.
+
+        Parameters
+        ----------
+        path
+            A PNG file to write or replace. None writes nothing.
+        title
+            A heading. None leaves it out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Which a notebook shows.
+
+        Raises
+        ------
+        ParameterError, FileError
+            (a ValueError, an OSError) if `path` is no PNG, or cannot be written.
+        """
+        from ..view.fit_picture import draw_fit
+
+        return draw_fit(self, path, title=title)
+
+    def _repr_html_(self) -> str:
+        from ..view.html import estimate_html
+
+        return estimate_html(self)
+
     def __repr__(self) -> str:
         found = self.summary()
-        n_fitted = len(self.trace) - len(self.left_out)
+        n_fitted = len(self.trace) - len(self.left_out) - len(self.excluded)
         background = "none" if found["background"] is None else f"{found['background']:.6g} counts"
         lines = [
             f"BleachingEstimate: {self.status}, {n_fitted} of {len(self.trace)} frames fitted",
             f"  background  {background} ({found['background_kind']})",
         ]
-        if self.status == BLEACHING:
-            amplitude, rate, offset = (self.parameters[name] for name in ("amplitude", "rate", "offset"))
+        if self.is_corrected:
+            low, high = found["largest_factor_interval"]
+            fit = f", R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}" if np.isfinite(self.r2) else ""
+            half_life = f"{self.half_life:.6g} s, " if np.isfinite(self.half_life) else ""
             lines += [
-                f"  decay       {amplitude:.6g} exp(-{rate:.6g}/s t) + {offset:.6g} counts, R2 {self.r2:.5f}",
-                f"  half-life   {self.half_life:.6g} s, {self.bleached_fraction:.1%} bleached at the end",
-                f"  factors     up to {self.largest_factor:.6g}",
+                f"  decay       {self.model}{fit}",
+                f"  half-life   {half_life}{self.bleached_fraction:.1%} bleached at the end",
+                f"  factors     up to {self.largest_factor:.6g} ({low:.6g} to {high:.6g})",
             ]
         return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])
+
+    def parameters_in_words(self) -> list[str]:
+        """Return each parameter with its standard error, where it has one, and its unit."""
+        words = []
+        for name, value in self.parameters.items():
+            error = self.standard_errors[name]
+            spread = f" ± {error:.2g}" if np.isfinite(error) else ""
+            words.append(f"{name} {value:.6g}{spread} {self.units[name]}".rstrip())
+        return words
 
 
 def _json_number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _json_numbers(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: _json_number(value) for name, value in values.items()}

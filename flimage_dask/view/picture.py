@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeAlias
-from uuid import uuid4
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,19 +13,27 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ..correction.estimate import BLEACHING, BleachingEstimate
-from ..errors import FileError, ParameterError
-from .units import time_unit
+from ..correction.estimate import BleachingEstimate
+from ..errors import ParameterError
+from .style import (
+    DATA,
+    DPI,
+    FIT,
+    FONT_SIZE,
+    REFERENCE,
+    TITLE_SIZE,
+    WIDTH,
+    check_is_png,
+    dot_size,
+    power_of_thousand,
+    save,
+    scaled_counts,
+    style,
+    unit_of_times,
+)
 
-#: Dots per inch, and inches: fills a page in print and half a screen.
-DPI = 150
-WIDTH = 10.0
-FONT_SIZE, TITLE_SIZE = 11.0, 13.0
-#: Blue, vermilion and grey of Okabe and Ito, which the colour-blind can tell apart.
-DATA, FIT, REFERENCE = "#0072B2", "#D55E00", "#6E6E6E"
 COLOUR_MAP = "inferno"
 #: Pixels brighter than this share of all are drawn at the end of the scale.
 BRIGHTEST = 99.9
@@ -93,12 +100,11 @@ def draw_correction(
     _check(path, before, after, estimate)
     positions = sorted({0, len(estimate.trace) // 2, len(estimate.trace) - 1})
     images = [[np.asarray(series[position]) for position in positions] for series in (before, after)]
-    _save(_draw(images, positions, estimate, title), path)
+    save(_draw(images, positions, estimate, title), path)
 
 
 def _check(path: Path, before: Frames, after: Frames, estimate: BleachingEstimate) -> None:
-    if path.suffix.lower() != ".png":
-        raise ParameterError(f"'{path}' is no name of a picture: give it the suffix .png.")
+    check_is_png(path)
     n_frames = len(estimate.trace)
     if not before.shape[0] == after.shape[0] == n_frames:
         raise ParameterError(
@@ -178,7 +184,7 @@ def _draw_frames(
     estimate: BleachingEstimate,
 ) -> None:
     scale = Normalize(*_common_scale(images))
-    seconds, unit = _unit_of_times(estimate)
+    seconds, unit = unit_of_times(estimate)
     for row, (label, series) in enumerate(zip(("before", "after"), images, strict=True)):
         for column, (position, image) in enumerate(zip(positions, series, strict=True)):
             axes = page.add_image(figure, row, column)
@@ -208,16 +214,16 @@ def _write_into(axes: Axes, text: str) -> None:
 
 def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> None:
     order = np.argsort(estimate.times, kind="stable")
-    seconds, unit = _unit_of_times(estimate)
+    seconds, unit = unit_of_times(estimate)
     times = (estimate.times[order] - estimate.times.min()) / seconds
     corrected = estimate.trace * estimate.factors
     highest = float(np.nanmax([estimate.trace, corrected, estimate.decay]))
-    power = _power_of_thousand(highest)
+    power = power_of_thousand(highest)
     trace, decay, corrected = (values[order] / 10.0**power for values in (estimate.trace, estimate.decay, corrected))
 
     left, right = page.add_trace(figure, 0), page.add_trace(figure, 1)
     dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgewidth": 0, "color": DATA, "alpha": 0.55}
-    dots["markersize"] = _dot_size(len(times))
+    dots["markersize"] = dot_size(len(times))
     left.plot(times, trace, **dots, label="measured")
     left.plot(times, decay, color=FIT, linewidth=2.0, label=_describe_fit(estimate, seconds, unit))
     right.plot(times, corrected, **dots, label="corrected")
@@ -227,33 +233,21 @@ def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> No
     left.legend(fontsize=FONT_SIZE - 0.5, frameon=False, loc=room)
     right.legend(fontsize=FONT_SIZE - 0.5, frameon=False, loc="lower right")
     for axes, heading in ((left, "before"), (right, "after")):
-        _style(axes)
+        style(axes)
         axes.set_title(heading, fontsize=TITLE_SIZE, fontweight="bold", loc="left", pad=6)
         axes.set_xlabel(f"time [{unit}]", fontsize=FONT_SIZE)
         axes.set_xlim(-0.02 * times[-1], 1.02 * times[-1])
         axes.set_ylim(0.0, 1.15 * highest / 10.0**power or 1.0)
     right.tick_params(labelleft=False)
-    left.set_ylabel(f"sum of a frame [{_scaled_counts(power)}]", fontsize=FONT_SIZE)
-
-
-def _style(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(REFERENCE)
-    axes.tick_params(labelsize=FONT_SIZE - 1, color=REFERENCE)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.grid(color="0.92", linewidth=0.8)
-    axes.set_axisbelow(True)
+    left.set_ylabel(f"sum of a frame [{scaled_counts(power)}]", fontsize=FONT_SIZE)
 
 
 def _describe_fit(estimate: BleachingEstimate, seconds: float, unit: str) -> str:
-    if estimate.status != BLEACHING:
+    if not estimate.is_corrected:
         return "mean: no bleaching beyond the noise"
+    if not np.isfinite(estimate.r2 * estimate.half_life):
+        return f"{estimate.model}"
     return f"fit: half-life {estimate.half_life / seconds:.3g} {unit}, R² = {estimate.r2:.4f}"
-
-
-def _unit_of_times(estimate: BleachingEstimate) -> tuple[float, str]:
-    return time_unit(float(np.ptp(estimate.times)))
 
 
 def _common_scale(images: Sequence[Sequence[Image]]) -> tuple[float, float]:
@@ -266,26 +260,3 @@ def _common_scale(images: Sequence[Sequence[Image]]) -> tuple[float, float]:
     # Noise about an empty background should look dark, not span the scale.
     lowest = min(float(np.percentile(finite, 5.0)), 0.0) if lowest < 0.0 else 0.0
     return lowest, max(float(highest), lowest + 1e-12)
-
-
-def _power_of_thousand(largest: float) -> int:
-    """Return the power of ten, in steps of three, that makes a number short."""
-    return 3 * int(np.floor(np.log10(largest) / 3.0)) if largest > 0.0 else 0
-
-
-def _scaled_counts(power: int) -> str:
-    return "counts" if power == 0 else f"$10^{{{power}}}$ counts"
-
-
-def _dot_size(n_frames: int) -> float:
-    return float(np.clip(60.0 / np.sqrt(n_frames), 1.5, 6.0))
-
-
-def _save(figure: Figure, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-    try:
-        figure.savefig(partial, format="png", dpi=DPI)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise FileError(f"the picture '{path}' cannot be written: {error.strerror or error}.") from error

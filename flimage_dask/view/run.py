@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..correction.estimate import BLEACHING, BleachingEstimate
+from ..correction.estimate import NO_BLEACHING, BleachingEstimate
+from ..correction.intensity import POSITIVE_SUM
+from ..correction.options import FACTOR
 from ..simulate import Simulation
-from .text import aligned, clean, counted, short
+from .text import aligned, clean, counted, listed, short
 from .units import format_compression, format_size, format_time
 
 
@@ -84,6 +87,23 @@ def correction_text(run: Run, estimate: BleachingEstimate) -> str:
     return "\n".join([_written(run, "corrected for background and bleaching"), "", *aligned(rows)])
 
 
+def estimate_text(origin: str, estimate: BleachingEstimate, written: Sequence[Path]) -> str:
+    """Say what was found out about a series, and what was written.
+
+    Parameters
+    ----------
+    origin
+        Path or URL of the series.
+    estimate
+        What was found.
+    written
+        Files with more of it.
+    """
+    heading = f"{clean(origin)}: {counted(len(estimate.trace), 'frame')}, {estimate.status}"
+    rows = [*_correction_rows(estimate), *(("written", clean(str(path))) for path in written)]
+    return "\n".join([heading, "", *aligned(rows)])
+
+
 def demo_text(run: Run, estimate: BleachingEstimate, simulation: Simulation, files: Sequence[Path]) -> str:
     """Say what a demonstration found, beside what is true.
 
@@ -128,13 +148,24 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     if estimate.border_px is not None:
         origin += f", border of {estimate.border_px} px"
     rows = [("background", f"{short(found['background'])} counts ({origin})")]
-    if estimate.status != BLEACHING:
-        return [*rows, ("bleaching", "none beyond the noise: all factors are 1")]
+    if estimate.trace_kind != POSITIVE_SUM:
+        rows.append(("trace", estimate.trace_kind))
+    if not estimate.is_corrected:
+        beyond_noise = "none beyond the noise" if estimate.status == NO_BLEACHING else "not to be corrected"
+        return [*rows, ("bleaching", f"{beyond_noise}: all factors are 1")]
+    low, high = found["largest_factor_interval"]
     rows += [
+        ("model", f"{estimate.model}: {estimate.formula}"),
         ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
-        ("largest factor", f"{estimate.largest_factor:.4g}"),
-        ("R2 of the fit", f"{estimate.r2:.5f}"),
+        ("largest factor", f"{estimate.largest_factor:.4g} ({low:.4g} to {high:.4g}, 68 %)"),
+        *([("R2 of the fit", f"{estimate.r2:.6f}")] if isfinite(estimate.r2) else []),
     ]
+    if estimate.correction != FACTOR:
+        rows.append(("correction", estimate.correction))
+    if estimate.excluded:
+        rows.append(("excluded", counted(len(estimate.excluded), "frame")))
+    if estimate.outliers:
+        rows.append(("outliers", f"frames {listed([str(frame) for frame in estimate.outliers])}"))
     if estimate.left_out:
         rows.append(("left out", f"{counted(len(estimate.left_out), 'frame')} without a finite intensity"))
     return rows

@@ -1,6 +1,6 @@
 """Numbers with the unit in which people read them."""
 
-from math import isfinite
+from math import isfinite, isnan
 
 _TIME_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _SIZE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -26,9 +26,11 @@ def format_time(duration: float) -> str:
 
     Examples
     --------
-    >>> format_time(46 * 3600), format_time(3600), format_time(0.5), format_time(90)
-    ('46 h', '1 h', '500 ms', '90 s')
+    >>> format_time(46 * 3600), format_time(3600), format_time(0.5), format_time(90), format_time(float("nan"))
+    ('46 h', '1 h', '500 ms', '90 s', 'unknown')
     """
+    if isnan(duration):
+        return "unknown"
     whole = [unit for unit in _TIME_UNITS[:3] if duration and duration % unit[0] == 0.0]
     seconds, name = whole[0] if whole else time_unit(abs(duration))
     return f"{duration / seconds:.4g} {name}"

@@ -1,0 +1,124 @@
+"""Whether there is bleaching at all, and which curve it follows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .decay import DecayFit, fit_scaled
+from .models import BIEXPONENTIAL, EXPONENTIAL, LINEAR_EXPONENTIAL, NONE, STRETCHED, DecayModel
+from .scaled import ScaledTrace
+
+#: Needed for "bleaching": n_eff ln(RSS_constant / RSS_exponential). Steady series of white noise
+#: exceed it in less than 1 % of simulations (tests/benchmarks/methods.py).
+EVIDENCE = 9.0
+#: Needed of two exponentials, where the residuals of one are correlated by more than `SMOOTH`. Of 6,400
+#: steady series, white to random walks, the largest was 10.6; two clear rates of 100 frames with a
+#: noise of 0.1 % give 1,000, and one exponential only 7.
+EVIDENCE_OF_TWO, SMOOTH = 12.0, 0.3
+#: By how much a curve with more parameters must lower the AICc.
+MARGIN = 5.0
+#: The curves that "auto" compares.
+CANDIDATES = (EXPONENTIAL, LINEAR_EXPONENTIAL, STRETCHED, BIEXPONENTIAL)
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A curve, and what it was chosen from.
+
+    Parameters
+    ----------
+    fit
+        The curve that describes the trace.
+    tried
+        All fits that were made, by the name of the model.
+    """
+
+    fit: DecayFit
+    tried: dict[str, DecayFit]
+
+
+def exceeds_noise(constant: DecayFit, curve: DecayFit, evidence: float = EVIDENCE) -> bool:
+    """Tell whether a curve describes a trace better than a constant, by more than noise would.
+
+    Notes
+    -----
+    ``n_eff ln(RSS_constant / RSS_curve) > evidence``, with n_eff the independent frames that the
+    curve's residuals are worth.
+    """
+    if not constant.varies:
+        return False
+    # What is left of a perfect fit is rounding, whose correlation of neighbours means nothing.
+    if curve.is_exact:
+        return True
+    return bool(curve.n_effective * np.log(constant.rss / curve.rss) > evidence)
+
+
+def bleaches(tried: dict[str, DecayFit], trace: ScaledTrace) -> bool:
+    """Tell whether a trace decays at all, and add what was fitted to find out to `tried`.
+
+    Parameters
+    ----------
+    tried
+        A constant and an exponential.
+    trace
+        What they were fitted to.
+
+    Notes
+    -----
+    Either the exponential exceeds the noise; or its residuals are alike from frame to frame, so that
+    they may be a wrong curve rather than noise, and two exponentials do.
+    """
+    constant, exponential = tried[NONE.name], tried[EXPONENTIAL.name]
+    if exceeds_noise(constant, exponential):
+        return True
+    may_be_the_curve = exponential.neighbour_correlation > SMOOTH and len(trace.tau) >= BIEXPONENTIAL.min_frames
+    if not constant.varies or not may_be_the_curve:
+        return False
+    tried[BIEXPONENTIAL.name] = fit_scaled(BIEXPONENTIAL, trace)
+    return exceeds_noise(constant, tried[BIEXPONENTIAL.name], EVIDENCE_OF_TWO)
+
+
+def choose(model: DecayModel | None, trace: ScaledTrace) -> Choice:
+    """Fit a model, or the one that describes a trace best, if there is bleaching at all.
+
+    Parameters
+    ----------
+    model
+        The curve to fit. None compares the `CANDIDATES`.
+    trace
+        With enough frames for `model`.
+
+    Returns
+    -------
+    Choice
+        Of a constant where the trace does not decay beyond its noise.
+
+    Examples
+    --------
+    >>> times = np.arange(100.0)
+    >>> trace = 60 * np.exp(-0.2 * times) + 30 * np.exp(-0.02 * times) + 10
+    >>> choose(None, ScaledTrace.of(times, trace)).fit.model.name
+    'biexponential'
+    """
+    constant = fit_scaled(NONE, trace)
+    if model == NONE:
+        return Choice(constant, {NONE.name: constant})
+    exponential = fit_scaled(EXPONENTIAL, trace)
+    tried = {NONE.name: constant, EXPONENTIAL.name: exponential}
+    if not bleaches(tried, trace):
+        return Choice(constant, tried)
+    for candidate in CANDIDATES if model is None else (model,):
+        if candidate.name not in tried and len(trace.tau) >= candidate.min_frames:
+            tried[candidate.name] = fit_scaled(candidate, trace)
+    return Choice(_simplest_of_the_best(tried) if model is None else tried[model.name], tried)
+
+
+def _simplest_of_the_best(tried: dict[str, DecayFit]) -> DecayFit:
+    """Return the fit with the lowest AICc; one with more parameters must win by a margin."""
+    chosen = tried[EXPONENTIAL.name]
+    richer = [fit for fit in tried.values() if fit.model.n_parameters > chosen.model.n_parameters]
+    for n_parameters in sorted({fit.model.n_parameters for fit in richer}):
+        best = min((fit for fit in richer if fit.model.n_parameters == n_parameters), key=lambda fit: fit.aicc)
+        if best.aicc < chosen.aicc - MARGIN:
+            chosen = best
+    return chosen

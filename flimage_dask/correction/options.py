@@ -1,0 +1,125 @@
+"""What a fit may be told: which model, and which frames."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ParameterError
+from .models import DecayModel, model_named
+
+#: The best of several models, if there is bleaching at all.
+AUTO = "auto"
+#: No curve: each frame is made as bright as the reference.
+RATIO = "ratio"
+#: How a curve corrects frames; see `FitOptions`.
+FACTOR, BLEACHABLE, ADDITIVE = "factor", "bleachable", "additive"
+CORRECTIONS = (FACTOR, BLEACHABLE, ADDITIVE)
+
+#: Frames to leave out: positions, a slice, several slices, or an array of bool.
+Frames: TypeAlias = int | slice | Sequence[int | slice] | NDArray[Any]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How the decay of a trace is fitted.
+
+    Parameters
+    ----------
+    model
+        "exponential" (flimage's), "biexponential", "linear+exponential", "stretched", "none", a
+        `DecayModel` of your own, "auto" for the one that describes the trace best, or "ratio" for no
+        curve: each frame is made as bright as the reference.
+    exclude
+        Frames that take no part in the fit, such as those of a stimulus: positions, negative ones from
+        the end, slices, or an array of bool. They are corrected too.
+    robust
+        Let frames far from the curve count less (Huber's weights).
+    correction
+        "factor": frames are multiplied; "bleachable": so is the part of them that bleaches, while the
+        steady part of the curve, such as autofluorescence, stays what it is; "additive": what was
+        lost is added to each pixel.
+    max_factor
+        Factors are held at this one, above 1.
+    parameters
+        Those of the model by name [counts, s], instead of a fit.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if there is no such model or correction, or the parameters are not its own.
+
+    Examples
+    --------
+    >>> FitOptions(model="auto", exclude=[slice(10, 12), -1]).excluded(20)
+    (10, 11, 19)
+    """
+
+    model: str | DecayModel = "exponential"
+    exclude: Frames = ()
+    robust: bool = False
+    correction: str = FACTOR
+    max_factor: float | None = None
+    parameters: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.model not in (AUTO, RATIO):
+            model_named(self.model)
+        if self.correction not in CORRECTIONS:
+            names = ", ".join(repr(name) for name in CORRECTIONS)
+            raise ParameterError(f"correction={self.correction!r}: give one of {names}.")
+        if self.model == RATIO and self.correction == BLEACHABLE:
+            raise ParameterError("a ratio of intensities knows no steady part: give correction='factor', or a model.")
+        if self.max_factor is not None and not 1.0 < self.max_factor < np.inf:
+            raise ParameterError(f"max_factor={self.max_factor!r} must be a number above 1.")
+        if self.parameters is not None:
+            self._check_parameters(self.parameters)
+
+    def _check_parameters(self, parameters: Mapping[str, float]) -> None:
+        if self.model in (AUTO, RATIO):
+            raise ParameterError(f"parameters= belong to a model; give its name instead of {self.model!r}.")
+        model = model_named(self.model)
+        names = [parameter.name for parameter in model.parameters]
+        if sorted(parameters) != sorted(names):
+            raise ParameterError(
+                f"parameters= has {', '.join(sorted(parameters)) or 'none'}; the model '{model.name}' has "
+                f"{', '.join(names)}."
+            )
+        limits = {parameter.name: parameter.lowest for parameter in model.parameters}
+        for name, value in parameters.items():
+            if not limits[name] <= value < np.inf:
+                raise ParameterError(f"parameters= has {name}={value!r}: expected a number from {limits[name]:g} on.")
+
+    def excluded(self, n_frames: int) -> tuple[int, ...]:
+        """Return the positions of the excluded frames of a series, in ascending order.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) for a position outside the series, or something that is none.
+        """
+        given = self.exclude
+        if isinstance(given, np.ndarray) and given.dtype == np.bool_:
+            if given.shape != (n_frames,):
+                raise ParameterError(f"exclude= has shape {given.shape}; {n_frames} frames need ({n_frames},).")
+            return tuple(int(position) for position in np.flatnonzero(given))
+        parts = [given] if isinstance(given, int | slice) else list(given)
+        found: set[int] = set()
+        for part in parts:
+            found.update(_positions(part, n_frames))
+        return tuple(sorted(found))
+
+
+def _positions(part: Any, n_frames: int) -> range:
+    if isinstance(part, slice):
+        return range(n_frames)[part]
+    try:
+        position = range(n_frames)[part]
+    except (IndexError, TypeError) as error:
+        raise ParameterError(
+            f"exclude= names {part!r}, which is no frame of a series of {n_frames}: give positions, slices, or "
+            f"an array of bool."
+        ) from error
+    return range(position, position + 1)

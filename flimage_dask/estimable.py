@@ -1,0 +1,295 @@
+"""Frames whose intensity and bleaching can be found out, without writing anything."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .budget import MemoryPlan, plan_memory
+from .correction.bleaching import BleachingEstimate
+from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of, statistic_named
+from .correction.models import DecayModel
+from .correction.options import FACTOR, FitOptions, Frames
+from .errors import ParameterError, SeriesError
+from .estimation import Background, BlockRunner, EstimateRequest, check_background, estimate_once
+from .execution import compute, count_threads
+from .frame_source import FrameSource
+from .progress import track
+from .sequence import FrameSequence, View
+from .tracing import background_and_traces
+
+
+@dataclass(frozen=True, eq=False)
+class EstimateOptions:
+    """What a user asks of an estimate, as the arguments of `EstimableFrames.estimate_bleaching`.
+
+    Parameters
+    ----------
+    border_px, background, times, frame_interval
+        See there.
+    trace
+        How the intensity of a frame is found.
+    fit
+        How the decay is fitted.
+    """
+
+    border_px: int
+    background: Background | None
+    times: ArrayLike | None
+    frame_interval: float | None
+    trace: TraceOptions
+    fit: FitOptions
+
+    def checked_background(self, frame_shape: tuple[int, int]) -> Background:
+        """Return the background to use; refuse one, or a mask, that does not fit frames of a shape."""
+        self.trace.check_shape(frame_shape)
+        background = default_background(self.trace.statistic) if self.background is None else self.background
+        return check_background(background, self.border_px, frame_shape)
+
+
+def default_background(statistic: str) -> Background:
+    """Return what is subtracted before the intensity of a frame is found, if nobody says otherwise."""
+    return "constant" if statistic == POSITIVE_SUM else 0.0
+
+
+class EstimableFrames(FrameSequence[View]):
+    """Frames with what can be found out about them."""
+
+    def estimate_bleaching(
+        self,
+        border_px: int = 20,
+        *,
+        background: Background | None = None,
+        trace: str = POSITIVE_SUM,
+        mask: ArrayLike | None = None,
+        saturation: float | None = None,
+        model: str | DecayModel = "exponential",
+        exclude: Frames = (),
+        robust: bool = False,
+        correction: str = FACTOR,
+        max_factor: float | None = None,
+        parameters: Mapping[str, float] | None = None,
+        times: ArrayLike | None = None,
+        frame_interval: float | None = None,
+        memory: int | str | None = None,
+        progress: bool | None = None,
+    ) -> BleachingEstimate:
+        """Find out how the frames bleach, without writing anything.
+
+        Parameters
+        ----------
+        border_px
+            Width of the border that shows background only [px].
+        background
+            "constant", the mean of all borders; "per-frame", the mean of each frame's border; or
+            given as a number or an image (y, x) [counts]. None is "constant" for a positive sum,
+            and 0 for other traces, as in Fiji: give one if the frames have a background.
+        trace
+            The intensity of a frame: "positive_sum", flimage's, of what is above the background; "mean";
+            "median"; or a percentile such as "percentile-90".
+        mask
+            Only these pixels count for the trace, (y, x) bool, such as those of a cell.
+        saturation
+            Counts from which a pixel is saturated; by default the largest number of an integer type.
+        model
+            The curve: "exponential", flimage's; "biexponential", "linear+exponential", "stretched";
+            "auto", the one that describes the trace best, if there is bleaching at all; "none"; a
+            `DecayModel` of your own; or "ratio", which needs no curve: each frame is made as bright as
+            the earliest one.
+        exclude
+            Frames that take no part in the fit, such as those of a stimulus: positions, slices, or
+            an array of bool. They are corrected too.
+        robust
+            Let frames far from the curve count less (Huber's weights).
+        correction
+            "factor": frames are multiplied; "bleachable": so is the part of them that bleaches, while
+            the steady part of the curve stays; "additive": what was lost is added to each pixel.
+        max_factor
+            Factors are held at this one.
+        parameters
+            Those of the model by name [counts, s], instead of a fit.
+        times
+            Acquisition times (n,) [s], if the frames carry none or wrong ones.
+        frame_interval
+            Time from one frame to the next [s], instead of `times`.
+        memory
+            What the run may add to the memory of the process, such as ``"1 GiB"``.
+        progress
+            Show a progress bar; None shows it in a terminal and in a notebook.
+
+        Returns
+        -------
+        BleachingEstimate
+            It is remembered: a correction of the same file with the same options uses it.
+
+        Raises
+        ------
+        SeriesError
+            (a ValueError) if a frame has no time, or all have the same.
+        FitError
+            (a ValueError) for fewer than four frames with finite pixels.
+        ParameterError
+            (a ValueError) for a border that leaves no centre, or another wrong argument.
+        """
+        trace_options = TraceOptions(trace, as_mask(mask), saturation)
+        fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
+        request = self._request(EstimateOptions(border_px, background, times, frame_interval, trace_options, fit))
+        source = self._source(progress)
+        return self._estimate(source, request, self._plan(source, memory), progress, ignore_progress)
+
+    def intensities(
+        self,
+        trace: str = "mean",
+        *,
+        labels: ArrayLike | None = None,
+        border_px: int = 20,
+        background: Background | None = None,
+        progress: bool | None = None,
+    ) -> NDArray[np.float64]:
+        """Measure the intensity of each frame, or of each region in each frame, in one pass.
+
+        Parameters
+        ----------
+        trace, border_px, background, progress
+            See `estimate_bleaching`.
+        labels
+            (y, x) integers: each label but 0 is a region with a trace of its own, such as a cell.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) float64 [counts]; with `labels` (n, region), in the order of the labels.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) for a trace, a background or labels that cannot be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from flimage_dask import FLImage, FLSeries
+        >>> fls = FLSeries([FLImage(np.array([[1.0, 2.0, 3.0], [1.0, 4.0, 5.0]]) + k) for k in range(2)])
+        >>> fls.intensities(labels=[[1, 2, 2], [1, 2, 2]])
+        array([[1. , 3.5],
+               [2. , 4.5]])
+        """
+        statistic_named(trace)
+        checked = check_background(
+            default_background(trace) if background is None else background, border_px, self._frame_shape()
+        )
+        regions = [None] if labels is None else regions_of(labels)
+        if labels is not None and np.shape(labels) != self._frame_shape():
+            raise ParameterError(f"labels= has shape {np.shape(labels)}; the frames have {self._frame_shape()}.")
+        source = self._source(progress)
+        with track(2 * len(self), "measuring", progress, frame_bytes=source.index.frames.image_bytes) as shown:
+            _, found = background_and_traces(source, checked, border_px, trace, regions, BlockRunner(shown.advance))
+        return found[:, 0] if labels is None else found
+
+    def _request(self, options: EstimateOptions) -> EstimateRequest:
+        background = options.checked_background(self._frame_shape())
+        # As positions, so that the same frames named in another way make the same request.
+        fit = replace(options.fit, exclude=options.fit.excluded(len(self)))
+        times = self._times(options.times, options.frame_interval)
+        return EstimateRequest(times, background, options.border_px, options.trace, fit)
+
+    def _wanted(
+        self, estimate: BleachingEstimate | None, options: EstimateOptions
+    ) -> BleachingEstimate | EstimateRequest:
+        """Return the estimate that is given, or what one is to be made from."""
+        if estimate is None:
+            return self._request(options)
+        self._check_estimate(estimate)
+        return estimate
+
+    def _check_estimate(self, estimate: BleachingEstimate) -> None:
+        """Refuse an estimate that does not fit these frames."""
+        if len(estimate.factors) != len(self):
+            raise ParameterError(
+                f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
+            )
+        if np.ndim(estimate.background) == 2 and np.shape(estimate.background) != self._frame_shape():
+            raise ParameterError(
+                f"the background of the estimate has shape {np.shape(estimate.background)}; the frames have "
+                f"{self._frame_shape()}: give one with dataclasses.replace(estimate, background=…)."
+            )
+
+    def _obtain(
+        self,
+        source: FrameSource,
+        wanted: BleachingEstimate | EstimateRequest,
+        plan: MemoryPlan,
+        progress: bool | None,
+        advance: Callable[[int], None],
+    ) -> BleachingEstimate:
+        if isinstance(wanted, EstimateRequest):
+            return self._estimate(source, wanted, plan, progress, advance)
+        advance(2 * len(self))
+        return wanted
+
+    def _frame_shape(self) -> tuple[int, int]:
+        _, height, width = self.shape
+        return height, width
+
+    def _times(self, times: ArrayLike | None, frame_interval: float | None) -> NDArray[np.float64]:
+        """Return the acquisition times, from the argument that gives them or from the frames."""
+        if times is not None and frame_interval is not None:
+            raise ParameterError("give either times= or frame_interval=, not both.")
+        if times is not None:
+            given = np.asarray(times, np.float64)
+            if given.shape != (len(self),):
+                raise ParameterError(f"times= has shape {given.shape}; {len(self)} frames need ({len(self)},).")
+            return given
+        if frame_interval is not None:
+            if not 0 < frame_interval < np.inf:
+                raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
+            return np.arange(len(self)) * np.float64(frame_interval)
+        stored = self.times
+        missing = np.flatnonzero(np.isnan(stored))
+        if missing.size:
+            named = ", ".join(map(str, missing[:5])) + (", …" if missing.size > 5 else "")
+            raise SeriesError(
+                f"{missing.size} of {len(stored)} frames have no 'time' (frames {named}): give times=… or "
+                f"frame_interval=… in seconds."
+            )
+        return stored
+
+    def _plan(self, source: FrameSource, memory: int | str | None) -> MemoryPlan:
+        n_frames, height, width = self.shape
+        frame_bytes = height * width * source.fl_dtype.itemsize
+        return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
+
+    def _estimate(
+        self,
+        source: FrameSource,
+        request: EstimateRequest,
+        plan: MemoryPlan,
+        progress: bool | None,
+        advance: Callable[[int], None],
+    ) -> BleachingEstimate:
+        n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
+        with track(n_steps, "estimating", progress, frame_bytes=frame_bytes) as shown:
+            run = partial(compute, n_threads=plan.n_threads)
+            return estimate_once(source, request, BlockRunner(both(shown.advance, advance), run, plan.block_bytes))
+
+
+def as_mask(mask: ArrayLike | None) -> NDArray[Any] | None:
+    """Make an array of a mask that may be a list."""
+    return None if mask is None else np.asarray(mask)
+
+
+def ignore_progress(n_frames: int) -> None:
+    """Listen to progress on behalf of nobody."""
+
+
+def both(first: Callable[[int], None], second: Callable[[int], None]) -> Callable[[int], None]:
+    """Return what tells two listeners of progress."""
+
+    def advance(n_frames: int) -> None:
+        first(n_frames)
+        second(n_frames)
+
+    return advance

@@ -1,0 +1,143 @@
+"""Traces of a lazy series other than flimage's, and what its pixels are worth, in one pass over the frames."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .correction.background import BackgroundValues, border_means
+from .correction.intensity import POSITIVE_SUM, Region, TraceOptions, intensities
+from .correction.pixels import PixelCounts, count_pixels
+from .errors import SeriesError
+from .frame_source import FrameSource
+
+
+class Runner(Protocol):
+    """Applies a function to every block of a source; see `estimation.BlockRunner`."""
+
+    on_frames: Callable[[int], None]
+
+    def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Return the results in the order of the frames."""
+        ...
+
+
+class CountingRunner:
+    """A runner that counts pixels on the way.
+
+    Parameters
+    ----------
+    runner
+        Does the work.
+    options
+        Which pixels count, and from which counts they are saturated.
+    """
+
+    def __init__(self, runner: Runner, options: TraceOptions) -> None:
+        self.on_frames = runner.on_frames
+        self._runner = runner
+        self._options = options
+        self.counted: PixelCounts | None = None
+
+    def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Return the results of a function in the order of the frames, and keep what was counted."""
+        region, saturation = self._options.region, saturation_of(source, self._options)
+        pairs = self._runner.measure(source, _measured_and_counted, function, arguments, region, saturation)
+        n_finite, n_saturated = np.concatenate([counts for _, counts in pairs], axis=1)
+        height, width = source.index.frames.shape
+        n_pixels = height * width if region is None else len(region)
+        self.counted = PixelCounts(n_pixels, n_finite, n_saturated, saturation)
+        return [result for result, _ in pairs]
+
+
+def saturation_of(source: FrameSource, options: TraceOptions) -> float | None:
+    """Return the counts from which a pixel is saturated; None where that is not known.
+
+    A background image that was subtracted from the frames hides what was saturated.
+    """
+    if source.index.backgrounds or options.saturation is not None:
+        return None if source.index.backgrounds else options.saturation
+    return float(np.iinfo(source.raw_dtype).max) if source.raw_dtype.kind in "iu" else None
+
+
+def background_and_traces(
+    source: FrameSource,
+    background: "str | float | NDArray[Any]",
+    border_px: int,
+    statistic: str,
+    regions: Sequence[Region],
+    runner: Runner,
+) -> tuple[BackgroundValues, NDArray[np.float64]]:
+    """Measure the background of a series and the intensity above it, in each of some regions.
+
+    Parameters
+    ----------
+    source
+        Where the frames are.
+    background, border_px
+        "constant", the mean of the borders' means; "per-frame"; a number or an image (y, x) [counts].
+    statistic, regions
+        See `correction.intensity.intensities`.
+    runner
+        Told of twice the number of frames in total.
+
+    Returns
+    -------
+    background
+        A number, (n,) numbers or the image [counts].
+    traces
+        (n, region) float64 [counts].
+
+    Notes
+    -----
+    Mean, median and percentiles move with the background, so that it may be subtracted when all borders are
+    known: the frames are read once. A sum of what is above a constant background needs them twice.
+    """
+    n_frames = len(source.index.frames)
+    if not isinstance(background, str):
+        traces = np.concatenate(runner.measure(source, intensities, background, statistic, regions))
+        runner.on_frames(n_frames)
+        return background, traces
+    if background == "constant" and statistic == POSITIVE_SUM:
+        level = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
+        return level, np.concatenate(runner.measure(source, intensities, level, statistic, regions))
+    pairs = runner.measure(source, _borders_and_intensities, border_px, statistic, regions)
+    runner.on_frames(n_frames)
+    borders = np.concatenate([means for means, _ in pairs])
+    traces = np.concatenate([values for _, values in pairs])
+    levels: BackgroundValues = mean_background(borders) if background == "constant" else borders
+    if statistic != POSITIVE_SUM:
+        traces -= np.broadcast_to(levels, n_frames)[:, None]
+    return levels, traces
+
+
+def mean_background(means: NDArray[np.float64]) -> float:
+    """Return the background that all frames share, from the means of their borders (n,).
+
+    Raises
+    ------
+    SeriesError
+        (a ValueError) if no frame has a finite pixel in its border.
+    """
+    if np.isnan(means).all():
+        raise SeriesError("no frame has a finite pixel in its border: give the background as a number.")
+    return float(np.nanmean(means))
+
+
+def _borders_and_intensities(
+    block: NDArray[Any], border_px: int, statistic: str, regions: Sequence[Region]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    means = border_means(block, border_px)
+    level: BackgroundValues = means if statistic == POSITIVE_SUM else 0.0
+    return means, intensities(block, level, statistic, regions)
+
+
+def _measured_and_counted(
+    block: NDArray[Any],
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    region: Region,
+    saturation: float | None,
+) -> tuple[Any, NDArray[np.int64]]:
+    return function(block, *arguments), count_pixels(block, region, saturation)

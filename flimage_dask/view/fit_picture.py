@@ -1,0 +1,196 @@
+"""A picture of an estimate: the trace with its fit, the factors, the residuals, and the numbers."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..correction.estimate import BleachingEstimate
+from .style import (
+    DATA,
+    DPI,
+    FIT,
+    FONT_SIZE,
+    REFERENCE,
+    TITLE_SIZE,
+    WIDTH,
+    check_is_png,
+    dot_size,
+    power_of_thousand,
+    save,
+    scaled_counts,
+    style,
+    unit_of_times,
+)
+from .text import counted
+from .units import format_time
+
+#: Reddish purple of Okabe and Ito: frames that the fit does not use, or hardly.
+LEFT_OUT = "#CC79A7"
+HEIGHT = 6.6
+
+Array = NDArray[np.float64]
+
+
+def draw_fit(
+    estimate: BleachingEstimate, path: str | os.PathLike[str] | None = None, *, title: str | None = None
+) -> Figure:
+    """Draw an estimate of bleaching.
+
+    Parameters
+    ----------
+    estimate
+        What to draw.
+    path
+        A PNG file to write or replace. None writes nothing.
+    title
+        A heading. None leaves it out.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Apart from pyplot, so that nothing global is touched.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if `path` is no PNG.
+    FileError
+        (an OSError) if the file cannot be written; nothing is left of it.
+
+    Examples
+    --------
+    >>> from flimage_dask.correction.bleaching import estimate_bleaching
+    >>> times = np.arange(30.0)
+    >>> draw_fit(estimate_bleaching(times, 100 * np.exp(-times / 9) + 20, background=0.0))
+    <Figure size 1500x990 with 4 Axes>
+    """
+    if path is not None:
+        check_is_png(Path(path))
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        2,
+        2,
+        left=0.085,
+        right=0.985,
+        bottom=0.09,
+        top=0.90 if title else 0.945,
+        hspace=0.36,
+        wspace=0.24,
+        height_ratios=(1.5, 1.0),
+    )
+    if title is not None:
+        figure.suptitle(title, fontsize=TITLE_SIZE + 1, fontweight="bold", y=0.985)
+    places = _Places(estimate)
+    trace, factors = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+    residuals, numbers = figure.add_subplot(grid[1, 0], sharex=trace), figure.add_subplot(grid[1, 1])
+    _draw_trace(trace, estimate, places)
+    _draw_factors(factors, estimate, places)
+    _draw_residuals(residuals, estimate, places)
+    _write_numbers(numbers, estimate)
+    if path is not None:
+        save(figure, Path(path))
+    return figure
+
+
+class _Places:
+    """Where the frames stand on the axes, in the order of time, and which of them the fit used."""
+
+    def __init__(self, estimate: BleachingEstimate) -> None:
+        self.order = np.argsort(estimate.times, kind="stable")
+        seconds, unit = unit_of_times(estimate)
+        self.times = (estimate.times[self.order] - estimate.times.min()) / seconds
+        self.label = f"time [{unit}]"
+        highest = float(np.nanmax([estimate.trace, estimate.decay]))
+        power = power_of_thousand(highest)
+        self.counts, self.counts_label = 10.0**power, scaled_counts(power)
+        aside = np.zeros(len(estimate.times), np.bool_)
+        aside[list(estimate.excluded + estimate.outliers)] = True
+        self.aside = aside[self.order]
+
+    def dots(self, axes: Axes, values: Array, label: str) -> None:
+        """Draw one dot a frame, hollow for those left out."""
+        size = dot_size(len(values))
+        kinds: list[tuple[NDArray[np.bool_], dict[str, Any], str]] = [
+            (~self.aside, {"color": DATA, "alpha": 0.55, "markeredgewidth": 0}, label),
+            (
+                self.aside,
+                {"color": LEFT_OUT, "markerfacecolor": "none", "markersize": size + 1.5},
+                "excluded or outlier",
+            ),
+        ]
+        for chosen, looks, name in kinds:
+            if chosen.any():
+                options = {"linestyle": "none", "marker": "o", "markersize": size, **looks}
+                axes.plot(self.times[chosen], values[chosen], **options, label=name)
+
+
+def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
+    trace, decay, errors = (
+        values[places.order] / places.counts for values in (estimate.trace, estimate.decay, estimate.decay_errors)
+    )
+    places.dots(axes, trace, "measured")
+    axes.fill_between(places.times, decay - errors, decay + errors, color=FIT, alpha=0.3, linewidth=0)
+    axes.plot(places.times, decay, color=FIT, linewidth=2.0, label=f"{estimate.model}, ± standard error")
+    _finish(axes, "trace and fit", places, f"intensity [{places.counts_label}]")
+    axes.set_ylim(0.0, 1.1 * float(np.nanmax([trace, decay])) or 1.0)
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="best")
+
+
+def _draw_factors(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
+    low, high = (ends[places.order] for ends in estimate.factor_interval)
+    axes.fill_between(places.times, low, high, color=FIT, alpha=0.3, linewidth=0, label="68 % interval")
+    axes.plot(places.times, estimate.factors[places.order], color=FIT, linewidth=2.0, label="correction factor")
+    axes.axhline(1.0, color=REFERENCE, linewidth=1.0)
+    _finish(axes, "factors", places, "factor")
+    axes.set_xlabel(places.label, fontsize=FONT_SIZE)
+    if not estimate.is_corrected:
+        axes.set_ylim(0.5, 1.5)
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper left")
+
+
+def _draw_residuals(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
+    scale = float(np.nanmax(np.abs(estimate.residuals)))
+    power = power_of_thousand(scale)
+    axes.axhline(0.0, color=FIT, linewidth=2.0)
+    places.dots(axes, estimate.residuals[places.order] / 10.0**power, "")
+    _finish(axes, "residuals", places, f"trace - fit [{scaled_counts(power)}]")
+    axes.set_xlabel(places.label, fontsize=FONT_SIZE)
+
+
+def _write_numbers(axes: Axes, estimate: BleachingEstimate) -> None:
+    axes.set_axis_off()
+    lines = [f"{estimate.status}: {estimate.model}"]
+    if np.isfinite(estimate.r2):
+        lines += [f"R² {estimate.r2:.6f}, neighbouring residuals correlated by {estimate.neighbour_correlation:.2f}"]
+    lines += estimate.parameters_in_words()
+    if estimate.is_corrected:
+        lines.append(
+            f"half-life {format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"
+        )
+    others = [f"{name} {value - min(estimate.aicc.values()):+.1f}" for name, value in _by_aicc(estimate)]
+    if len(others) > 1:
+        pairs = [", ".join(others[first : first + 2]) for first in range(0, len(others), 2)]
+        lines += ["AICc above the lowest:", *(f"   {pair}" for pair in pairs)]
+    if estimate.excluded or estimate.left_out:
+        lines.append(f"{counted(len(estimate.excluded) + len(estimate.left_out), 'frame')} took no part in the fit")
+    axes.text(
+        0.0, 1.0, "\n".join(lines), va="top", fontsize=FONT_SIZE - 1.5, linespacing=1.45, transform=axes.transAxes
+    )
+
+
+def _by_aicc(estimate: BleachingEstimate) -> list[tuple[str, float]]:
+    return sorted(estimate.aicc.items(), key=lambda entry: entry[1])
+
+
+def _finish(axes: Axes, heading: str, places: _Places, label: str) -> None:
+    style(axes)
+    axes.set_title(heading, fontsize=TITLE_SIZE, fontweight="bold", loc="left", pad=6)
+    axes.set_ylabel(label, fontsize=FONT_SIZE)
+    axes.set_xlim(-0.02 * places.times[-1], 1.02 * places.times[-1])

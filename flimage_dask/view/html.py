@@ -1,0 +1,53 @@
+"""An estimate as a small table for notebooks."""
+
+from html import escape
+
+import numpy as np
+
+from ..correction.estimate import BleachingEstimate
+from .text import counted, listed, short
+from .units import format_time
+
+
+def estimate_html(estimate: BleachingEstimate) -> str:
+    """Write an estimate as an HTML table, without scripts or styles of its own.
+
+    Examples
+    --------
+    >>> from flimage_dask.correction.bleaching import estimate_bleaching
+    >>> text = estimate_html(estimate_bleaching(range(9), [0.7**k for k in range(9)], background=0.0))
+    >>> "half-life" in text and "<script" not in text
+    True
+    """
+    rows = "".join(
+        f"<tr><td style='text-align:left'>{escape(label)}</td><td style='text-align:left'>{escape(value)}</td></tr>"
+        for label, value in _rows(estimate)
+    )
+    heading = f"Bleaching estimate: {escape(estimate.status)}"
+    return f"<table><caption style='text-align:left'><b>{heading}</b></caption>{rows}</table>"
+
+
+def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
+    n_used = len(estimate.trace) - len(estimate.left_out) - len(estimate.excluded)
+    found = estimate.summary()
+    rows = [
+        ("frames", f"{n_used:,} of {counted(len(estimate.trace), 'frame')} fitted"),
+        ("background", f"{short(found['background'])} counts ({found['background_kind']})"),
+        ("model", f"{estimate.model}: {estimate.formula}"),
+        *(("", line) for line in estimate.parameters_in_words()),
+    ]
+    if estimate.is_corrected:
+        low, high = found["largest_factor_interval"]
+        rows += [
+            ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
+            ("largest factor", f"{estimate.largest_factor:.4g} ({low:.4g} to {high:.4g}, 68 %)"),
+            *([("R2", f"{estimate.r2:.6f}")] if np.isfinite(estimate.r2) else []),
+        ]
+    lowest = min(estimate.aicc.values(), default=np.inf)
+    if len(estimate.aicc) > 1 and np.isfinite(lowest):
+        ordered = sorted(estimate.aicc.items(), key=lambda entry: entry[1])
+        rows.append(("AICc above the lowest", ", ".join(f"{name} {value - lowest:+.1f}" for name, value in ordered)))
+    for label, frames in (("excluded", estimate.excluded), ("outliers", estimate.outliers)):
+        if frames:
+            rows.append((label, f"frames {listed([str(frame) for frame in frames])}"))
+    return rows + [("warning", text) for text in estimate.warnings]

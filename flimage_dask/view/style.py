@@ -1,0 +1,74 @@
+"""What pictures have in common: colours, sizes, axes, and how they are written."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..correction.estimate import BleachingEstimate
+from ..errors import FileError, ParameterError
+from .units import time_unit
+
+#: Dots per inch, and inches: fills a page in print and half a screen.
+DPI = 150
+WIDTH = 10.0
+FONT_SIZE, TITLE_SIZE = 11.0, 13.0
+#: Blue, vermilion and grey of Okabe and Ito, which the colour-blind can tell apart.
+DATA, FIT, REFERENCE = "#0072B2", "#D55E00", "#6E6E6E"
+
+
+def style(axes: Axes) -> None:
+    """Give axes the looks of all pictures."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(REFERENCE)
+    axes.tick_params(labelsize=FONT_SIZE - 1, color=REFERENCE)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.grid(color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def unit_of_times(estimate: BleachingEstimate) -> tuple[float, str]:
+    """Return the unit that suits the duration of a series: its length [s], and its name."""
+    return time_unit(float(np.ptp(estimate.times)))
+
+
+def power_of_thousand(largest: float) -> int:
+    """Return the power of ten, in steps of three, that makes a number short."""
+    return 3 * int(np.floor(np.log10(largest) / 3.0)) if largest > 0.0 else 0
+
+
+def scaled_counts(power: int) -> str:
+    """Name the unit of counts that were divided by a power of ten."""
+    return "counts" if power == 0 else f"$10^{{{power}}}$ counts"
+
+
+def dot_size(n_frames: int) -> float:
+    """Return the size of the dots of a trace: small for many frames."""
+    return float(np.clip(60.0 / np.sqrt(n_frames), 1.5, 6.0))
+
+
+def check_is_png(path: Path) -> None:
+    """Refuse a file of another kind."""
+    if path.suffix.lower() != ".png":
+        raise ParameterError(f"'{path}' is no name of a picture: give it the suffix .png.")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, which appears when it is whole.
+
+    Raises
+    ------
+    FileError
+        (an OSError) if it cannot be written; nothing is left of it.
+    """
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        figure.savefig(partial, format="png", dpi=DPI)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise FileError(f"the picture '{path}' cannot be written: {error.strerror or error}.") from error

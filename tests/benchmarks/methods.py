@@ -1,0 +1,228 @@
+"""Simulations that the figures of docs/methods.md come from.
+
+``python -m tests.benchmarks.methods`` runs all of them (about an hour on one core); name some, and give
+``--share 0.1`` for a tenth of the simulations: ``python -m tests.benchmarks.methods steady --share 0.1``.
+Every simulation has its own seed: the same command prints the same figures.
+"""
+
+import argparse
+from collections import Counter
+from time import perf_counter
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from flimage_dask.correction.bleaching import estimate_bleaching
+from flimage_dask.correction.models import BIEXPONENTIAL, EXPONENTIAL, FASTEST, LINEAR_EXPONENTIAL, SLOWEST, STRETCHED
+from flimage_dask.correction.options import FitOptions
+from flimage_dask.correction.scaled import ScaledTrace
+from flimage_dask.correction.separable import fit_globally
+
+MODELS = (EXPONENTIAL, BIEXPONENTIAL, LINEAR_EXPONENTIAL, STRETCHED)
+CORRELATIONS = {"white": 0.0, "AR(1) 0.5": 0.5, "AR(1) 0.8": 0.8}
+
+
+def noise(rng, n, correlation=0.0):
+    """Make noise of variance 1 whose neighbours are correlated."""
+    values = rng.normal(size=n)
+    for k in range(1, n if correlation else 0):
+        values[k] = correlation * values[k - 1] + np.sqrt(1.0 - correlation**2) * values[k]
+    return values
+
+
+def estimated(times, trace, model="exponential", **options):
+    """Estimate the bleaching of a trace without a background."""
+    return estimate_bleaching(times, trace, background=0.0, fit=FitOptions(model=model, **options))
+
+
+def optimum(share):
+    """Compare the residual sum with the best of 200 random starts of scipy's least squares."""
+    worst = dict.fromkeys((model.name for model in MODELS), -1.0)
+    n_traces = round(500 * share)
+    for seed in range(n_traces):
+        rng = np.random.default_rng(seed)
+        n = int(np.exp(rng.uniform(np.log(12), np.log(2000))))
+        times = np.sort(rng.uniform(0, 1, n)) if seed % 3 == 0 else np.linspace(0, 1, n)
+        truth = MODELS[seed % 4]
+        rates = 10 ** rng.uniform(-0.5, 2, 2)
+        shape = [rng.uniform(0.3, 1) if p.limits else rates[k] for k, p in enumerate(truth.shape_parameters)]
+        curve = truth.matrix(times, np.array(shape)) @ rng.uniform(0.1, 1, len(truth.coefficients))
+        level = 10 ** rng.uniform(-3, np.log10(0.3)) * curve.max()
+        trace = ScaledTrace.of(times, curve + level * noise(rng, n))
+        for model in MODELS:
+            best = best_of_random_starts(model, trace, rng, 200)
+            worst[model.name] = max(worst[model.name], fit_globally(model, trace).rss / best - 1.0)
+    for name, excess in worst.items():
+        print(f"optimum  {name:20} {n_traces} traces: at most {excess:.1e} above the best of 200 random starts")
+
+
+def best_of_random_starts(model, trace, rng, n_starts):
+    """Search all parameters at once with scipy, between the same limits."""
+    n_linear = len(model.coefficients)
+    limits = [parameter.limits or (SLOWEST, FASTEST / trace.shortest_step) for parameter in model.shape_parameters]
+    low, high = np.log(np.reshape(limits, (-1, 2))).T
+
+    def residuals(values):
+        return model.matrix(trace.tau, np.exp(values[n_linear:])) @ values[:n_linear] - trace.intensity
+
+    def jacobian(values):
+        shape = np.exp(values[n_linear:])
+        slopes = model.slope_matrix(trace.tau, shape) @ values[:n_linear]
+        return np.concatenate([model.matrix(trace.tau, shape), slopes.T], axis=1)
+
+    lowest = np.array([parameter.lowest for parameter in model.coefficients])
+    bounds = np.concatenate([lowest, low]), np.concatenate([np.full(n_linear, np.inf), high])
+    starts = np.column_stack([rng.uniform(0, 1, (n_starts, n_linear)), rng.uniform(low, high, (n_starts, len(low)))])
+    return min(2.0 * least_squares(residuals, start, jacobian, bounds=bounds).cost for start in starts)
+
+
+def units(share):
+    """Compare the factors of the same trace in other units."""
+    worst = dict.fromkeys((model.name for model in MODELS), 0.0)
+    n_traces = round(50 * share)
+    for seed in range(n_traces):
+        rng = np.random.default_rng(seed)
+        times = np.arange(60.0)
+        trace = 60 * np.exp(-0.1 * times) + 30 * np.exp(-0.01 * times) + 20 + rng.normal(0, 1, 60)
+        for model in MODELS:
+            reference = estimated(times, trace, model.name).factors
+            scaled = [(1e3, 1), (1 / 3600, 1), (1, 1e-6), (1, 1e6)]
+            others = [estimated(times * unit, trace * gain, model.name).factors for unit, gain in scaled]
+            others.append(estimated(times + 1.7e9, trace, model.name).factors)
+            worst[model.name] = max(worst[model.name], *(np.abs(other / reference - 1).max() for other in others))
+    for name, difference in worst.items():
+        print(f"units    {name:20} {n_traces} traces: factors differ by at most {difference:.1e}")
+
+
+def coverage(share):
+    """Count how often the 68 % interval of a factor holds the true one."""
+    n_simulations = round(1000 * share)
+    for correlation in (0.0, 0.5):
+        for n in (30, 100, 300, 1000):
+            for bleached in (0.05, 0.2, 0.5, 0.9):
+                for level in (0.001, 0.01, 0.05):
+                    inside, called = covered(n, bleached, level, correlation, n_simulations)
+                    setting = f"AR(1) {correlation:.1f}  {n:5} frames  bleached {bleached:4.0%}  noise {level:5.1%}"
+                    result = f"last factor {inside[0]:.1%}, all {inside[1]:.1%}, called bleaching {called:.1%}"
+                    print(f"coverage {setting}: {result}", flush=True)
+
+
+def covered(n, bleached, level, correlation, n_simulations):
+    """Return the shares of true factors inside, of the last frame and of all frames, and of series called bleaching."""
+    times = np.arange(float(n))
+    rate = 2.0 / n
+    amplitude = bleached / (1.0 - np.exp(-rate * (n - 1)))
+    truth = amplitude * np.exp(-rate * times) + 1.0 - amplitude
+    if amplitude > 1.0:
+        rate = -np.log(1.0 - bleached) / (n - 1)
+        truth = np.exp(-rate * times)
+    last, every, called = [], [], 0
+    for seed in range(n_simulations):
+        rng = np.random.default_rng(seed)
+        found = estimated(times, truth + level * noise(rng, n, correlation))
+        if found.status != "bleaching":
+            continue
+        called += 1
+        low, high = found.factor_interval
+        inside = (low <= truth[0] / truth) & (truth[0] / truth <= high)
+        last.append(inside[-1])
+        every.append(inside[1:].mean())
+    return (np.mean(last or [np.nan]), np.mean(every or [np.nan])), called / n_simulations
+
+
+def steady(share):
+    """Count how often a steady series is taken for a bleaching one."""
+    n_simulations = round(2000 * share)
+    for name, correlation in CORRELATIONS.items():
+        for n in (30, 100, 300, 1000):
+            statuses = Counter()
+            for seed in range(n_simulations):
+                rng = np.random.default_rng(seed)
+                statuses[estimated(np.arange(n), 1000 + 20 * noise(rng, n, correlation), "auto").status] += 1
+            wrong = statuses["bleaching"] / n_simulations
+            print(f"steady   {name:10} {n:5} frames: {wrong:.2%} called bleaching", flush=True)
+
+
+def found(share):
+    """Count how often weak bleaching is found."""
+    n_simulations = round(2000 * share)
+    times = np.arange(100.0)
+    for strength in (1.0, 2.0, 3.0):
+        decay = np.exp(-times / 40)
+        truth = 1000 + 20 * strength * (decay - decay[-1]) / (1 - decay[-1])
+        statuses = Counter()
+        for seed in range(n_simulations):
+            rng = np.random.default_rng(seed)
+            statuses[estimated(times, truth + 20 * noise(rng, 100), "auto").status] += 1
+        share_found = statuses["bleaching"] / n_simulations
+        print(f"found    100 frames, bleached by {strength:.0f} x the noise of a frame: {share_found:.1%}", flush=True)
+
+
+def choice(share):
+    """Count how often "auto" chooses the curve that a series was made from."""
+    n_simulations = round(500 * share)
+    tau = np.linspace(0, 1, 200)
+    curves = {
+        "exponential": (0.8 * np.exp(-5 * tau) + 0.2, (0.002, 0.01, 0.05)),
+        "biexponential": (0.5 * np.exp(-30 * tau) + 0.4 * np.exp(-2 * tau) + 0.1, (0.002, 0.01)),
+        "linear+exponential": (0.4 * np.exp(-20 * tau) - 0.4 * tau + 0.6, (0.002, 0.01)),
+        "stretched": (0.9 * np.exp(-((10 * tau) ** 0.5)) + 0.1, (0.002,)),
+    }
+    for name, (truth, levels) in curves.items():
+        for level in levels:
+            chosen = Counter()
+            for seed in range(n_simulations):
+                rng = np.random.default_rng(seed)
+                chosen[estimated(tau, truth + level * noise(rng, 200), "auto").model] += 1
+            told = ", ".join(f"{model} {count / n_simulations:.1%}" for model, count in chosen.most_common())
+            print(f"choice   {name:20} 200 frames, noise {level:.1%}: {told}", flush=True)
+
+
+def weak(share):
+    """Compare the mean error of the last factor of a weakly bleaching series with its stated error."""
+    n_simulations = round(1000 * share)
+    times = np.arange(100.0)
+    for bleached in (0.05, 0.1, 0.3):
+        decay = np.exp(-times / 40)
+        truth = 1.0 - bleached * (1.0 - decay) / (1.0 - decay[-1])
+        errors, stated = [], []
+        for seed in range(n_simulations):
+            found = estimated(times, truth + 0.005 * noise(np.random.default_rng(seed), 100))
+            errors.append(found.factors[-1] - truth[0] / truth[-1])
+            stated.append(found.factors[-1] * found.factor_errors[-1])
+        print(
+            f"weak     bleached {bleached:4.0%}, noise 0.5 %: mean error of the last factor {np.mean(errors):+.5f}, "
+            f"scatter {np.std(errors):.5f}, stated {np.mean(stated):.5f}"
+        )
+
+
+def speed(share):
+    """Time the fits of a trace of 100,000 frames."""
+    tau = np.linspace(0, 1, 100_000)
+    truth = 0.5 * np.exp(-100 * tau) + 0.4 * np.exp(-3 * tau) + 0.1
+    trace = truth + 0.02 * noise(np.random.default_rng(0), len(tau))
+    for model in ("exponential", "biexponential", "linear+exponential", "stretched", "auto"):
+        start = perf_counter()
+        estimated(tau, trace, model)
+        print(f"speed    {model:20} 100,000 frames: {perf_counter() - start:.2f} s")
+
+
+SIMULATIONS = {
+    function.__name__: function for function in (optimum, units, coverage, steady, found, choice, weak, speed)
+}
+
+
+def main():
+    """Run the simulations that the command line names, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(SIMULATIONS)}")
+    parser.add_argument("--share", type=float, default=1.0, help="of the simulations, such as 0.1")
+    options = parser.parse_args()
+    for name in options.names or SIMULATIONS:
+        start = perf_counter()
+        SIMULATIONS[name](options.share)
+        print(f"         {name} took {perf_counter() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What a fit may be told."""
+
+import numpy as np
+import pytest
+
+from flimage_dask.correction.options import FitOptions
+from flimage_dask.errors import ParameterError
+
+
+@pytest.mark.parametrize(
+    ("exclude", "expected"),
+    [
+        ((), ()),
+        (3, (3,)),
+        (slice(2, 5), (2, 3, 4)),
+        ([1, 1, -1], (1, 19)),
+        ([slice(0, 2), 7, slice(-2, None)], (0, 1, 7, 18, 19)),
+        (np.array([4, 2]), (2, 4)),
+        (np.arange(20) > 17, (18, 19)),
+    ],
+)
+def test_frames_are_named_in_many_ways(exclude, expected):
+    assert FitOptions(exclude=exclude).excluded(20) == expected
+
+
+@pytest.mark.parametrize("exclude", [20, -21, [3, 99], ["a"], [1.5]])
+def test_what_is_no_frame_is_refused(exclude):
+    with pytest.raises(ParameterError, match="no frame of a series of 20"):
+        FitOptions(exclude=exclude).excluded(20)
+
+
+def test_a_mask_of_another_length_is_refused():
+    with pytest.raises(ParameterError, match=r"\(3,\); 20 frames"):
+        FitOptions(exclude=np.zeros(3, bool)).excluded(20)
+
+
+def test_an_unknown_model_is_refused_at_once():
+    with pytest.raises(ParameterError, match="model='cubic'"):
+        FitOptions(model="cubic")

@@ -1,0 +1,65 @@
+import struct
+
+import numpy as np
+import pytest
+
+from flimage_dask.correction.bleaching import FitOptions, estimate_bleaching
+from flimage_dask.errors import FileError, ParameterError
+
+TIMES = 60.0 * np.arange(50)
+DECAY = 1e5 * np.exp(-TIMES / 900) + 2e4
+
+
+def made(trace=DECAY, times=TIMES, **fit):
+    return estimate_bleaching(times, trace, background=0.0, fit=FitOptions(**fit))
+
+
+def labels_of(figure):
+    return [axes.get_title(loc="left") for axes in figure.axes]
+
+
+def test_trace_factors_and_residuals_are_drawn_beside_the_numbers(tmp_path):
+    figure = made().plot(tmp_path / "fit.png", title="cells")
+    assert labels_of(figure) == ["trace and fit", "factors", "residuals", ""]
+    content = (tmp_path / "fit.png").read_bytes()
+    assert struct.unpack(">II", content[16:24]) == (1500, 990)
+
+
+def test_nothing_is_written_without_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made().plot()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_numbers_say_model_errors_and_criteria():
+    figure = made(DECAY + np.random.default_rng(0).normal(0, 300, 50), model="auto", exclude=[3]).plot()
+    (text,) = figure.axes[3].texts
+    for words in ("bleaching: exponential", "±", "half-life", "AICc above the lowest", "1 frame took no part"):
+        assert words in text.get_text()
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [
+        made(np.full(50, 3.0)),
+        made(np.zeros(50)),
+        made(1000 + np.random.default_rng(1).normal(0, 5, 50)),
+        made(np.where(np.isin(np.arange(50), [0, 9]), np.nan, DECAY)),
+        made(np.where(np.arange(50) == 9, 9e5, DECAY), robust=True, exclude=[1]),
+        made(DECAY[::-1], TIMES[::-1]),
+    ],
+    ids=["constant", "zero", "steady", "gaps", "outlier", "backwards"],
+)
+def test_any_estimate_can_be_drawn(estimate, tmp_path):
+    estimate.plot(tmp_path / "fit.png")
+    assert (tmp_path / "fit.png").stat().st_size > 10_000
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    with pytest.raises(ParameterError, match=r"suffix \.png"):
+        made().plot(tmp_path / "fit.pdf")
+
+
+def test_a_picture_that_cannot_be_written_says_so(tmp_path):
+    with pytest.raises(FileError, match="cannot be written"):
+        made().plot(tmp_path / "missing" / "fit.png")
