@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
 from .hdf5.reader import ImageReader, Region
+from .process_local import ProcessLocal
 from .hdf5.source import ByteSource
 
 
@@ -42,20 +43,22 @@ class SharedImages:
             return self._images[key]
 
 
-class KeptBlocks:
+class KeptBlocks(ProcessLocal):
     """Blocks of raw images that stay in memory once they are read, up to a size.
 
-    A run that reads a series twice in the same blocks reads that part of it once.
+    A run that reads a series twice in the same blocks reads that part of it once. In another
+    process nothing is kept.
     """
 
     def __init__(self, n_bytes: int) -> None:
+        super().__init__()
         self.n_bytes = n_bytes
         self._room = n_bytes
         self._blocks: dict[bytes, NDArray[Any]] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return KeptBlocks, (0,)
+        return _find_kept, (self.local_name,)
 
     def get(self, numbers: NDArray[np.int64], read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """Return the block of some frames."""
@@ -154,6 +157,13 @@ class FrameSource:
         for image, background, target in zip(raw, self._backgrounds(frames, region), fl, strict=True):
             np.subtract(image, background, out=target, dtype=np.float64, casting="same_kind")
         return fl
+
+
+def _find_kept(name: str) -> KeptBlocks:
+    try:
+        return KeptBlocks.find(name)
+    except RuntimeError:
+        return KeptBlocks(0)
 
 
 def _add(image: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:

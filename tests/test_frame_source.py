@@ -71,7 +71,10 @@ def test_it_is_known_beforehand_whether_all_frames_fit(source):
 def test_what_is_kept_stays_in_its_process():
     kept = KeptBlocks(10**6)
     kept.get(FRAMES, lambda: np.ones(3))
-    assert pickle.loads(pickle.dumps(kept)).get(FRAMES, lambda: np.zeros(3)).sum() == 0
+    pickled = pickle.dumps(kept)
+    assert pickle.loads(pickled) is kept
+    del kept
+    assert pickle.loads(pickled).get(FRAMES, lambda: np.zeros(3)).sum() == 0
 
 
 @pytest.mark.parametrize("kinds", [("data",), ("data", "fit")])
