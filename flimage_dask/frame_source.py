@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from .hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
 from .hdf5.reader import ImageReader, Region
-from .process_local import ProcessLocal
 from .hdf5.source import ByteSource
+from .process_local import ProcessLocal
 
 
 class SharedImages:
