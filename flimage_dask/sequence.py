@@ -105,7 +105,7 @@ class FrameSequence(ABC, Generic[View]):
     def shape(self) -> tuple[int, int, int]:
         """Number of frames, height and width."""
         if len(self) == 0:
-            raise SeriesError(f"{where(self._store.group)} holds no frames: add some with add_flimage(…).")
+            raise SeriesError(f"{self!r}: add frames with add_flimage(…), or choose a part that holds some.")
         return (len(self), *self[0].shape)
 
     @property
