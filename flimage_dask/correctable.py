@@ -1,46 +1,26 @@
-"""Frames that can be corrected: lazily as dask arrays, or written to a new series."""
+"""Frames that can be corrected for bleaching, lazily as a dask array or written to a new series."""
 
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .budget import MemoryPlan
-from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
-from .correction.denoise import denoise_tv, load_restoration
-from .correction.histogram import check_variant, distribution, match_histograms
 from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
-from .errors import FrameNotFoundError, ParameterError, SeriesError
-from .estimable import EstimableFrames, EstimateOptions, as_mask, ignore_progress
-from .estimation import (
-    Background,
-    EstimateRequest,
-    background_corrected,
-    bleach_corrected,
-    check_background,
-    lazy_estimate,
-)
-from .execution import write_series
-from .hdf5.attributes import Columns
+from .errors import SeriesError
+from .estimable import EstimateOptions, as_mask
+from .estimation import Background, EstimateRequest, bleach_corrected, lazy_estimate
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output, check_output
 from .lazy import lazy_series
+from .processable import ProcessableFrames, SharedCounter, counting, in_words
 
 
-class SharedCounter(Protocol):
-    """A number that another process watches, such as `multiprocessing.Value`."""
-
-    value: int
-
-
-class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
+class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
     """Frames with the operations that flimage offers, and their lazy counterparts."""
 
     def bleach_corrected(
@@ -198,7 +178,7 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
         wanted = self._wanted(estimate, options)
         given_times = times is not None or frame_interval is not None
         new_times = self._times(times, frame_interval) if given_times else None
-        advance = _counting(count, max_count, 3 * len(self))
+        advance = counting(count, max_count, 3 * len(self))
         source = self._source(progress)
         plan = self._plan(source, memory)
         if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
@@ -215,7 +195,7 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
                 operation="bleach_correction",
                 parameters={
                     "border_px": wanted.border_px,
-                    "background": _in_words(wanted.background),
+                    "background": in_words(wanted.background),
                     "trace": found.trace_kind,
                     "model": found.requested,
                     "exclude": list(found.excluded),
@@ -230,295 +210,3 @@ class CorrectableFrames(EstimableFrames["CorrectableFrames"]):
                 advance=advance,
             )
         return found.background, found.trace.copy(), found.decay.copy(), found.times.copy()
-
-    def background_corrected(self, background: Background = "constant", border_px: int = 20) -> da.Array:
-        """Subtract the background lazily.
-
-        Parameters
-        ----------
-        background, border_px
-            See `estimate_bleaching`. The mean of all borders is found before this returns.
-
-        Returns
-        -------
-        dask.array.Array
-            (frame, y, x) ``fl - background`` [counts].
-
-        Raises
-        ------
-        ParameterError
-            (a ValueError) for a background that does not fit, or a border that leaves no centre.
-        """
-        checked = check_background(background, border_px, self._frame_shape())
-        return background_corrected(self.fl, checked, border_px)
-
-    def background_correction(
-        self,
-        h5out: Output,
-        border_px: int = 20,
-        *,
-        background: Background = "constant",
-        compression: Compression = "gzip",
-        level: int | None = None,
-        shuffle: bool | None = None,
-        memory: int | str | None = None,
-        overwrite: bool = False,
-        progress: bool | None = None,
-    ) -> None:
-        """Subtract the background and write the result.
-
-        Parameters
-        ----------
-        h5out, compression, level, shuffle, memory, overwrite, progress
-            See `bleach_correction`.
-        border_px, background
-            See `estimate_bleaching`.
-
-        Raises
-        ------
-        ParameterError, FileError
-            See `background_corrected` and `bleach_correction`.
-        """
-        storage = Storage(compression, level, shuffle)
-        checked = check_background(background, border_px, self._frame_shape())
-        check_output(h5out, self.path, overwrite=overwrite)
-        source = self._source(progress)
-        plan = self._plan(source, memory)
-        fl = lazy_series(source, plan.block_bytes).fl
-        self._write(
-            background_corrected(fl, checked, border_px),
-            h5out,
-            columns=self.meta,
-            storage=storage,
-            plan=plan,
-            operation="background_correction",
-            parameters={"border_px": border_px, "background": _in_words(background)},
-            overwrite=overwrite,
-            progress=progress,
-        )
-
-    def denoised(self, weight: float = 2) -> da.Array:
-        """Denoise each frame by total variation, lazily.
-
-        Parameters
-        ----------
-        weight
-            Larger values smooth more.
-
-        Returns
-        -------
-        dask.array.Array
-            (frame, y, x) float32 [counts].
-
-        Raises
-        ------
-        ImportError
-            If scikit-image is not installed (the extra ``denoise``).
-        ParameterError
-            (a ValueError) unless `weight` is a positive number.
-        """
-        return _denoised(self.fl, weight)
-
-    def denoise(
-        self,
-        h5file: Output,
-        count: SharedCounter | None = None,
-        max_count: SharedCounter | None = None,
-        *,
-        weight: float = 2,
-        compression: Compression = "gzip",
-        level: int | None = None,
-        shuffle: bool | None = None,
-        memory: int | str | None = None,
-        overwrite: bool = False,
-        progress: bool | None = None,
-    ) -> None:
-        """Denoise each frame by total variation and write the result.
-
-        Parameters
-        ----------
-        h5file, compression, level, shuffle, memory, overwrite, progress
-            See `bleach_correction`.
-        count, max_count
-            `multiprocessing.Value` or alike, which grow by the number of frames.
-        weight
-            Larger values smooth more.
-
-        Raises
-        ------
-        ImportError, ParameterError, FileError
-            See `denoised` and `bleach_correction`.
-        """
-        storage = Storage(compression, level, shuffle)
-        advance = _counting(count, max_count, len(self))
-        source = self._source(progress)
-        plan = self._plan(source, memory)
-        self._write(
-            _denoised(lazy_series(source, plan.block_bytes).fl, weight),
-            h5file,
-            columns=self.meta,
-            storage=storage,
-            plan=plan,
-            operation="denoise",
-            parameters={"weight": weight},
-            overwrite=overwrite,
-            progress=progress,
-            advance=advance,
-        )
-
-    def histogram_matched(self, variant: str = "fiji", reference: int = 0) -> da.Array:
-        """Give each frame the distribution of brightness of a reference frame, lazily.
-
-        Parameters
-        ----------
-        variant
-            "fiji", as in Fiji's CorrectBleach: all results are values of the reference; or
-            "interpolated", as in `skimage.exposure.match_histograms`.
-        reference
-            Position of the frame that all others are made like.
-
-        Returns
-        -------
-        dask.array.Array
-            (frame, y, x) [counts]. No background is subtracted.
-
-        Raises
-        ------
-        ParameterError, FrameNotFoundError
-            (ValueErrors) for another variant, or a frame that is none.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from flimage_dask import FLImage, FLSeries
-        >>> fls = FLSeries([FLImage(np.array([[8.0, 4.0]]) / 2**k) for k in range(3)])
-        >>> fls.histogram_matched()[2].compute()
-        array([[8., 4.]], dtype=float32)
-        """
-        return self._matched(self.fl, variant, reference)
-
-    def histogram_matching(
-        self,
-        h5out: Output,
-        variant: str = "fiji",
-        reference: int = 0,
-        *,
-        compression: Compression = "gzip",
-        level: int | None = None,
-        shuffle: bool | None = None,
-        memory: int | str | None = None,
-        overwrite: bool = False,
-        progress: bool | None = None,
-    ) -> None:
-        """Give each frame the distribution of brightness of a reference frame and write the result.
-
-        Parameters
-        ----------
-        variant, reference
-            See `histogram_matched`.
-        h5out, compression, level, shuffle, memory, overwrite, progress
-            See `bleach_correction`.
-
-        Raises
-        ------
-        ParameterError, FrameNotFoundError, FileError
-            See `histogram_matched` and `bleach_correction`.
-        """
-        storage = Storage(compression, level, shuffle)
-        source = self._source(progress)
-        plan = self._plan(source, memory)
-        self._write(
-            self._matched(lazy_series(source, plan.block_bytes).fl, variant, reference),
-            h5out,
-            columns=self.meta,
-            storage=storage,
-            plan=plan,
-            operation="histogram_matching",
-            parameters={"variant": variant, "reference": reference},
-            overwrite=overwrite,
-            progress=progress,
-        )
-
-    def _matched(self, fl: da.Array, variant: str, reference: int) -> da.Array:
-        check_variant(variant)
-        position = self._position(reference)
-        # Found once, when the first frame is computed.
-        found = dask.delayed(distribution)(fl[position])
-        return fl.map_blocks(match_histograms, found, variant, dtype=fl.dtype, meta=fl._meta)
-
-    def _position(self, index: int) -> int:
-        n_frames = len(self)
-        if not -n_frames <= index < n_frames:
-            raise FrameNotFoundError(f"no frame {index}: {self!r} has {n_frames} frames.")
-        return index % n_frames
-
-    def _write(
-        self,
-        frames: da.Array,
-        output: Output,
-        *,
-        columns: Columns,
-        operation: str,
-        parameters: Mapping[str, Any],
-        storage: Storage,
-        plan: MemoryPlan,
-        overwrite: bool,
-        progress: bool | None,
-        estimate: BleachingEstimate | None = None,
-        times: NDArray[np.float64] | None = None,
-        advance: "Callable[[int], None] | None" = None,
-    ) -> None:
-        """Write frames made from these as a series."""
-        if times is not None:
-            columns = {**columns, "time": times.tolist()}
-        source = {"file": self.origin, "identifier": self.identifier}
-        write_series(
-            frames,
-            output,
-            columns=columns,
-            provenance={
-                "operation": operation,
-                "source": source,
-                "parameters": dict(parameters),
-                "estimate": None if estimate is None else estimate.summary(),
-            },
-            dtype=np.dtype(np.float32),
-            storage=storage,
-            plan=plan,
-            identifier=self.identifier,
-            source=self.path,
-            overwrite=overwrite,
-            progress=progress,
-            on_stored=advance or ignore_progress,
-        )
-
-
-def _denoised(fl: da.Array, weight: float) -> da.Array:
-    load_restoration()
-    if not 0 < weight < np.inf:
-        raise ParameterError(f"weight={weight!r} must be a positive number.")
-    return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
-
-
-def _counting(count: SharedCounter | None, max_count: SharedCounter | None, n_steps: int) -> Callable[[int], None]:
-    """Announce a number of steps, and return what counts them."""
-    if max_count is not None:
-        max_count.value += n_steps
-    lock = threading.Lock()
-
-    def advance(n_done: int) -> None:
-        if count is not None:
-            with lock:
-                count.value += n_done
-
-    return advance
-
-
-def _in_words(background: Background | BackgroundValues) -> str | float:
-    """Describe a background for the provenance of an output."""
-    if isinstance(background, str):
-        return background
-    values = np.asarray(background)
-    if values.ndim == 1:
-        return "per-frame"
-    return float(values) if values.ndim == 0 else f"image of shape {values.shape}"
