@@ -60,7 +60,7 @@ def plan_memory(memory: int | str | None, *, n_frames: int, frame_bytes: int, n_
     memory
         What the run may add to the memory of the process: bytes, or text such as ``"1 GiB"``. None
         takes the setting ``flimage_dask.memory`` of dask's configuration. Without either, all
-        threads work on blocks of up to 16 MiB (less if dask's ``array.chunk-size`` is less) and
+        threads work on blocks of up to 8 MiB (less if dask's ``array.chunk-size`` is less) and
         200 MiB of frames are kept.
     n_frames, frame_bytes
         Number of frames and size of one, uncompressed.

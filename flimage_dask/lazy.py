@@ -50,7 +50,7 @@ def lazy_series(source: FrameSource, block_bytes: int | str | None = None) -> La
         Where the frames are.
     block_bytes
         Uncompressed size of a block, as a number or as text such as ``"64 MiB"``; a block holds
-        at least one frame. By default dask's ``array.chunk-size``, but no more than 16 MiB.
+        at least one frame. By default dask's ``array.chunk-size``, but no more than 8 MiB.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def _frames_in_block(source: FrameSource, block_bytes: int | str | None) -> int:
         try:
             budget = int(parse_bytes(block_bytes))
         except ValueError as error:
-            raise ParameterError(f"block_bytes={block_bytes!r} is no size: give bytes or '16 MiB'.") from error
+            raise ParameterError(f"block_bytes={block_bytes!r} is no size: give bytes or '8 MiB'.") from error
         if budget <= 0:
             raise ParameterError(f"block_bytes={block_bytes!r} must be positive.")
     y, x = source.index.frames.shape

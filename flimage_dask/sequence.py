@@ -160,7 +160,7 @@ class FrameSequence(ABC, Generic[View]):
         ----------
         block_bytes
             Uncompressed size of a block, such as ``"64 MiB"``; a block holds at least one frame.
-            By default dask's ``array.chunk-size``, but no more than 16 MiB.
+            By default dask's ``array.chunk-size``, but no more than 8 MiB.
 
         Returns
         -------

@@ -121,7 +121,7 @@ def _read_compression(context: click.Context, parameter: click.Parameter, name: 
 
 
 memory_option = click.option(
-    "--memory", metavar="SIZE", help="What the run may take, such as '1 GiB'. By default some 400 MiB on two cores."
+    "--memory", metavar="SIZE", help="What the run may take, such as '1 GiB'. By default some 350 MiB on two cores."
 )
 background_option = click.option(
     "--background",
