@@ -13,8 +13,9 @@ SETTING = "flimage_dask.memory"
 #: A block larger than this only costs memory: dask's overhead is already below 1 % of reading it.
 LARGEST_BLOCK = 8 << 20
 
-# So many that threads end at much the same time.
-_BLOCKS_OF_A_THREAD = 4
+# So many that threads end at much the same time, but none smaller than what dask's overhead is small against.
+# The blocks do not depend on the number of threads: a run is resumed in the same blocks on other machines.
+_FEWEST_BLOCKS, _SMALLEST_BLOCK = 64, 256 << 10
 
 _KEPT_BY_DEFAULT = 200 << 20
 MOST_WAITING_BYTES = 64 << 20
@@ -94,7 +95,7 @@ def plan_memory(memory: int | str | None, *, n_frames: int, frame_bytes: int, n_
         n_working = min(n_threads, at_work // least)
         room = (at_work // n_working - _BUFFERS - _FRAMES * frame_bytes) // _BLOCKS
     chunk_size = int(parse_bytes(dask.config.get("array.chunk-size")))
-    largest = min(room, LARGEST_BLOCK, chunk_size, series_bytes // (_BLOCKS_OF_A_THREAD * n_working))
+    largest = min(room, LARGEST_BLOCK, chunk_size, max(series_bytes // _FEWEST_BLOCKS, _SMALLEST_BLOCK))
     block, kept, waiting = (
         frame_bytes * max(1, largest // frame_bytes),
         min(kept, series_bytes),

@@ -44,8 +44,13 @@ def test_without_a_budget_all_threads_work_on_large_blocks_whatever_the_frames_a
 
 
 def test_a_short_series_is_cut_so_that_every_thread_has_work():
-    assert plan(None, n_frames=32, n_threads=4).block_bytes == 2 * MIB
-    assert plan(None, n_frames=3, n_threads=4).block_bytes == MIB
+    assert plan(None, n_frames=128).block_bytes == 2 * MIB
+    assert plan(None, n_frames=3).block_bytes == MIB
+    assert plan(None, n_frames=64, frame_bytes=MIB // 64).block_bytes == MIB // 4
+
+
+def test_blocks_do_not_depend_on_the_number_of_threads():
+    assert len({plan(None, n_frames=100, n_threads=n).block_bytes for n in (1, 2, 8, 64)}) == 1
 
 
 def test_a_longer_series_takes_no_more():

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from numbers import Integral
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 from uuid import uuid4
 
 import h5py
@@ -13,8 +15,29 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from .filters import Bytes, bytes_of, checked, deflated, shuffled
 
-#: Pixels as they are stored: an encoded chunk, or the frame itself where HDF5 does the rest.
-Stored: TypeAlias = bytes | NDArray[Any]
+
+class Chunk(NamedTuple):
+    """A frame as it lies in a file.
+
+    Parameters
+    ----------
+    content
+        The encoded bytes.
+    skipped
+        HDF5's filter mask: bit k set means that filter k was not applied.
+    """
+
+    content: Bytes
+    skipped: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return len(self.content)
+
+
+#: Pixels as they are stored: an encoded chunk, or the frame itself without any filter.
+Stored: TypeAlias = Chunk | NDArray[Any]
 
 #: "gzip", which every HDF5 program reads; "lzf", which h5py reads; None; or a filter of hdf5plugin.
 Compression: TypeAlias = str | Mapping[str, Any] | None
@@ -36,10 +59,6 @@ class FrameEncoding(Protocol):
 
     def encode(self, frame: NDArray[Any]) -> Stored:
         """Return what is stored for a frame."""
-        ...
-
-    def size(self, frame: NDArray[Any]) -> int:
-        """Return the number of bytes that a frame takes."""
         ...
 
 
@@ -64,14 +83,10 @@ class ChunkEncoding:
         deflate = {} if self.level is None else {"compression": "gzip", "compression_opts": self.level}
         return {"shuffle": self.shuffle, **deflate, "fletcher32": True}
 
-    def encode(self, frame: NDArray[Any]) -> bytes:
+    def encode(self, frame: NDArray[Any]) -> Chunk:
         """Return the chunk of a frame."""
         content: Bytes = (shuffled(frame) if self.shuffle else bytes_of(frame)).data
-        return checked(content if self.level is None else deflated(content, self.level))
-
-    def size(self, frame: NDArray[Any]) -> int:
-        """Return the number of bytes that a frame takes."""
-        return len(self.encode(frame))
+        return Chunk(checked(content if self.level is None else deflated(content, self.level)))
 
 
 @dataclass(frozen=True)
@@ -81,24 +96,32 @@ class HDF5Encoding:
     Parameters
     ----------
     dataset_options
-        What `h5py.Group.create_dataset` is to be told; nothing for plain data.
+        What `h5py.Group.create_dataset` is to be told.
     """
 
     dataset_options: dict[str, Any]
+
+    def encode(self, frame: NDArray[Any]) -> Chunk:
+        """Return the chunk of a frame, as HDF5 makes it in a file in memory."""
+        _load_filter(self.dataset_options["compression"])
+        with h5py.File(uuid4().hex, "w", driver="core", backing_store=False) as memory:
+            dataset = memory.create_dataset("frame", data=frame, chunks=frame.shape, **self.dataset_options)
+            skipped, content = dataset.id.read_direct_chunk((0, 0))
+            return Chunk(content, skipped)
+
+
+class PlainEncoding:
+    """No chunks and no filters."""
+
+    dataset_options: ClassVar[dict[str, Any]] = {}
 
     def encode(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Return the frame as it is."""
         return frame
 
-    def size(self, frame: NDArray[Any]) -> int:
-        """Return the number of bytes that a frame takes."""
-        with h5py.File(uuid4().hex, "w", driver="core", backing_store=False) as memory:
-            dataset = memory.create_dataset("frame", data=frame, chunks=frame.shape, **self.dataset_options)
-            return int(dataset.id.get_storage_size())
-
 
 #: As in memory, where nobody looks and nothing is saved by small chunks.
-PLAIN = HDF5Encoding({})
+PLAIN = PlainEncoding()
 
 
 @dataclass(frozen=True)
@@ -134,15 +157,20 @@ class Storage:
         if not isinstance(self.level, Integral) or self.level not in _LEVELS:
             raise ParameterError(f"level={self.level!r}: give an integer from 0 (store) to 9 (smallest, slow).")
 
-    def choose(self, sample: Sequence[NDArray[Any]]) -> tuple[FrameEncoding, float]:
+    def choose(self, sample: Sequence[NDArray[Any]]) -> tuple[ChunkEncoding | HDF5Encoding, float]:
         """Choose the smallest encoding of some frames, and the share of their size that it leaves."""
         shuffles = (False, True) if self.shuffle is None else (self.shuffle,)
-        encodings = [self._encoding(shuffle) for shuffle in shuffles]
-        sizes = [sum(encoding.size(frame) for frame in sample) for encoding in encodings]
+        encodings = [self.encoding(shuffle) for shuffle in shuffles]
+        sizes = [sum(encoding.encode(frame).nbytes for frame in sample) for encoding in encodings]
         best = int(np.argmin(sizes))
         return encodings[best], sizes[best] / sum(frame.nbytes for frame in sample)
 
-    def _encoding(self, shuffle: bool) -> FrameEncoding:
+    def choose_for(self, block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[ChunkEncoding | HDF5Encoding, float]:
+        """Choose by the first, the middle and the last frame of a block."""
+        return self.choose([np.ascontiguousarray(block[k], dtype) for k in {0, len(block) // 2, len(block) - 1}])
+
+    def encoding(self, shuffle: bool) -> ChunkEncoding | HDF5Encoding:
+        """Return the encoding that shuffles or does not."""
         if self.compression == "gzip":
             return ChunkEncoding(shuffle, _DEFAULT_LEVEL if self.level is None else int(self.level))
         if self.compression is None:
@@ -167,9 +195,19 @@ def _check_compression(compression: str | Mapping[str, Any]) -> None:
         return
     if not isinstance(compression, Mapping) or "compression" not in compression:
         raise ParameterError(f"compression={compression!r}: give {ways}.")
-    code = compression["compression"]
-    if isinstance(code, Integral) and not h5py.h5z.filter_avail(int(code)):
-        raise ParameterError(f"HDF5 does not know the filter {code}: import hdf5plugin before.")
+    _load_filter(compression["compression"])
+
+
+def _load_filter(code: Any) -> None:
+    """Make HDF5 know a filter, in whichever process it is needed."""
+    if not isinstance(code, Integral) or h5py.h5z.filter_avail(int(code)):
+        return
+    if find_spec("hdf5plugin") is not None:
+        import_module("hdf5plugin")
+    if not h5py.h5z.filter_avail(int(code)):
+        raise ParameterError(
+            f"HDF5 does not know the filter {code}: install hdf5plugin, on the workers of a cluster too."
+        )
 
 
 #: As flimage stores frames: deflate and a checksum, which every HDF5 program reads.

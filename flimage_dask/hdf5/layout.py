@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._version import __version__
 from ..errors import SeriesError
-from .encoding import FLIMAGE_LIKE, PLAIN, FrameEncoding, Stored
+from .encoding import FLIMAGE_LIKE, PLAIN, Chunk, FrameEncoding, Stored
 
 FLUORESCENCE = "fluorescence"
 RAW = "fluorescence/raw"
@@ -156,9 +156,9 @@ def create_image(
 
 
 def store_pixels(dataset: h5d.DatasetID, stored: Stored) -> None:
-    """Store the pixels of one image: a chunk as it is, anything else through HDF5's filters."""
-    if isinstance(stored, bytes):
-        dataset.write_direct_chunk((0, 0), stored)
+    """Store the pixels of one image: a chunk as it is, or plain data."""
+    if isinstance(stored, Chunk):
+        dataset.write_direct_chunk((0, 0), stored.content, stored.skipped)
     else:
         dataset.write(h5s.ALL, h5s.ALL, stored)
 

@@ -5,7 +5,7 @@ that is seven times faster than making the same objects one by one.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 from uuid import uuid4
@@ -93,7 +93,7 @@ class SeriesWriter(ProcessLocal):
         self._attributes = AttributeWriter()
         self._lock = threading.Lock()
         self._unencoded: dict[int, NDArray[Any]] = {}
-        self._waiting: dict[int, list[Stored]] = {}
+        self._waiting: dict[int, Sequence[Stored]] = {}
         self._waiting_bytes = 0
         self._seen: set[int] = set()
         self._next = 0
@@ -135,6 +135,33 @@ class SeriesWriter(ProcessLocal):
         for start, frames in blocks.items():
             self._take(template, start, [template.encode(frame) for frame in frames])
 
+    def use(self, encoding: FrameEncoding, share: float) -> None:
+        """Take frames that are encoded elsewhere.
+
+        Parameters
+        ----------
+        encoding
+            How they are.
+        share
+            Of their size that is expected to be left.
+        """
+        frame_bytes = int(np.prod(self._frame_shape)) * self._dtype.itemsize
+        check_space(self._folder, int(share * frame_bytes + _OBJECT_BYTES) * self._n_frames)
+        self.encoding = encoding
+        self._template = _Template(self._frame_shape, self._dtype, self._constant, encoding)
+
+    def store(self, first: int, frames: Sequence[Stored]) -> None:
+        """Store some encoded frames.
+
+        Parameters
+        ----------
+        first
+            Position of the first of them.
+        """
+        if self._template is None:
+            raise FileError("the writer was not told how the frames are encoded.")
+        self._take(self._template, first, frames)
+
     def _prepare(self) -> "_Template | None":
         """Choose how to store frames from a sample of the first block, once it is here.
 
@@ -146,12 +173,11 @@ class SeriesWriter(ProcessLocal):
             return None
         block = self._unencoded[min(self._unencoded)]
         if not is_in_memory(self._group) or self._storage != FLIMAGE_LIKE:
-            sample = [np.ascontiguousarray(block[k], self._dtype) for k in {0, len(block) // 2, len(block) - 1}]
-            self.encoding, share = self._storage.choose(sample)
-            check_space(self._folder, int(share * sample[0].nbytes + _OBJECT_BYTES) * self._n_frames)
+            self.use(*self._storage.choose_for(block, self._dtype))
+            return self._template
         return _Template(self._frame_shape, self._dtype, self._constant, self.encoding)
 
-    def _take(self, template: "_Template", first: int, frames: list[Stored]) -> None:
+    def _take(self, template: "_Template", first: int, frames: Sequence[Stored]) -> None:
         with self._lock:
             self._check_open()
             self._waiting[first] = frames
@@ -226,5 +252,5 @@ class _Template:
         self._file.close()
 
 
-def _n_bytes(frames: list[Stored]) -> int:
-    return sum(frame.nbytes if isinstance(frame, np.ndarray) else len(frame) for frame in frames)
+def _n_bytes(frames: Sequence[Stored]) -> int:
+    return sum(frame.nbytes for frame in frames)

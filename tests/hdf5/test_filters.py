@@ -104,7 +104,7 @@ def test_a_checksum_before_deflate_is_decoded_too():
 
 
 def test_one_flipped_bit_is_noticed():
-    stored = bytearray(ChunkEncoding(shuffle=True).encode(np.arange(100.0)))
+    stored = bytearray(ChunkEncoding(shuffle=True).encode(np.arange(100.0)).content)
     stored[len(stored) // 2] ^= 1
 
     with pytest.raises(DamagedChunkError, match="wrong checksum"):
