@@ -2,22 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .budget import MemoryPlan, plan_memory
+from .budget import plan_memory
 from .correction.bleaching import BleachingEstimate
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of, statistic_named
 from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
 from .errors import ParameterError, SeriesError
-from .estimation import Background, BlockRunner, EstimateRequest, check_background, estimate_once
-from .execution import compute, count_threads
+from .estimation import Background, BlockRunner, EstimateRequest, check_background, estimate_once, workers_for
 from .frame_source import FrameSource
 from .progress import track
+from .scheduling import Resources
 from .sequence import FrameSequence, View
 from .tracing import background_and_traces
 
@@ -138,7 +137,7 @@ class EstimableFrames(FrameSequence[View]):
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         request = self._request(EstimateOptions(border_px, background, times, frame_interval, trace_options, fit))
         source = self._source(progress)
-        return self._estimate(source, request, self._plan(source, memory), progress, ignore_progress)
+        return self._estimate(source, request, self._resources(source, memory), progress, ignore_progress)
 
     def intensities(
         self,
@@ -221,12 +220,12 @@ class EstimableFrames(FrameSequence[View]):
         self,
         source: FrameSource,
         wanted: BleachingEstimate | EstimateRequest,
-        plan: MemoryPlan,
+        resources: Resources,
         progress: bool | None,
         advance: Callable[[int], None],
     ) -> BleachingEstimate:
         if isinstance(wanted, EstimateRequest):
-            return self._estimate(source, wanted, plan, progress, advance)
+            return self._estimate(source, wanted, resources, progress, advance)
         advance(2 * len(self))
         return wanted
 
@@ -257,23 +256,25 @@ class EstimableFrames(FrameSequence[View]):
             )
         return stored
 
-    def _plan(self, source: FrameSource, memory: int | str | None) -> MemoryPlan:
+    def _resources(self, source: FrameSource, memory: int | str | None) -> Resources:
         n_frames, height, width = self.shape
         frame_bytes = height * width * source.fl_dtype.itemsize
-        return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
+        workers = workers_for(source)
+        plan = plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=workers.n_threads)
+        return Resources(workers.limited_to(plan.n_threads), plan)
 
     def _estimate(
         self,
         source: FrameSource,
         request: EstimateRequest,
-        plan: MemoryPlan,
+        resources: Resources,
         progress: bool | None,
         advance: Callable[[int], None],
     ) -> BleachingEstimate:
         n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
         with track(n_steps, "estimating", progress, frame_bytes=frame_bytes) as shown:
-            run = partial(compute, n_threads=plan.n_threads)
-            return estimate_once(source, request, BlockRunner(both(shown.advance, advance), run, plan.block_bytes))
+            runner = BlockRunner(both(shown.advance, advance), resources.workers, resources.plan.block_bytes)
+            return estimate_once(source, request, runner)
 
 
 def as_mask(mask: ArrayLike | None) -> NDArray[Any] | None:

@@ -5,7 +5,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import dask
@@ -15,17 +14,17 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from .cluster import Cluster
 from .correction.background import BackgroundValues, border_mask, border_means
 from .correction.bleaching import BleachingEstimate, correct, estimate_bleaching
 from .correction.intensity import TraceOptions
 from .correction.options import FitOptions
 from .correction.trace import Band, BandSums, band_sums, positive_sums
 from .errors import ParameterError
-from .execution import compute
 from .frame_source import FrameSource
 from .lazy import lazy_series
 from .notices import BleachingWarning, warn
-from .process_local import ProcessLocal
+from .scheduling import ThisProcess, Workers, active_workers, threads_because
 from .tracing import CountingRunner, Runner, background_and_traces, mean_background
 
 #: How the background of a series is found: one number for all frames, one for each frame,
@@ -45,15 +44,15 @@ _BYTES_PER_VALUE = 16
 BACKGROUND_NAMES = ("constant", "per-frame")
 
 
-class BlockRunner(ProcessLocal):
+class BlockRunner:
     """Measure frames block by block, and tell a listener how many have been measured.
 
     Parameters
     ----------
     on_frames
         Called from any thread with a number of frames.
-    run
-        Computes dask collections.
+    workers
+        Who measures; by default those of the active scheduler.
     block_bytes
         Uncompressed size of a block; by default that of lazy arrays.
     """
@@ -61,24 +60,29 @@ class BlockRunner(ProcessLocal):
     def __init__(
         self,
         on_frames: Callable[[int], None] = lambda n_frames: None,
-        run: Callable[..., tuple[Any, ...]] = compute,
+        workers: Workers | None = None,
         block_bytes: int | None = None,
     ) -> None:
-        super().__init__()
         self.on_frames = on_frames
-        self._run = run
+        self._workers = workers
         self._block_bytes = block_bytes
 
     def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Apply a function to every block of a source, and return its results in the order of the frames."""
-        return self.measure_blocks(lazy_series(source, self._block_bytes).fl, function, *arguments)
+        workers = self._workers or workers_for(source)
+        return workers.measure(lazy_series(source, self._block_bytes).fl, function, arguments, self.on_frames)
 
-    def measure_blocks(self, fl: da.Array, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Apply a function to every block of lazy frames, and return its results in the order of the frames."""
-        task = dask.delayed(_measure_and_count, pure=False)
-        shared = dask.delayed(arguments, traverse=False)
-        blocks = fl.to_delayed().ravel()
-        return list(self._run(*(task(function, block, shared, self) for block in blocks)))
+    def quietly(self) -> "BlockRunner":
+        """Return one whose frames nobody counts."""
+        return BlockRunner(workers=self._workers, block_bytes=self._block_bytes)
+
+
+def workers_for(source: FrameSource) -> ThisProcess | Cluster:
+    """Return those who can read a source: only this process sees a series in its memory."""
+    workers = active_workers()
+    if source.stamp is None and isinstance(workers, Cluster):
+        return threads_because("the series is in the memory of this process, which no worker of the cluster sees")
+    return workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +167,7 @@ def _constant_background_and_sums(
     source: FrameSource, border_px: int, runner: Runner
 ) -> tuple[float, NDArray[np.float64]]:
     n_frames = len(source.index.frames)
-    band = _expected_band(source, border_px)
+    band = _expected_band(source, border_px, runner.quietly())
     if band is None:
         background = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
     else:
@@ -179,7 +183,7 @@ def _constant_background_and_sums(
     return background, np.concatenate(runner.measure(source, positive_sums, background))
 
 
-def _expected_band(source: FrameSource, border_px: int) -> Band | None:
+def _expected_band(source: FrameSource, border_px: int, runner: Runner) -> Band | None:
     """Expect the mean background of a long series within a band, from a few frames across it."""
     n_frames = len(source.index.frames)
     n_probes = max(_FEWEST_PROBES, n_frames // _FRAMES_PER_PROBE)
@@ -188,7 +192,7 @@ def _expected_band(source: FrameSource, border_px: int) -> Band | None:
         return None
     # The middles of equal parts: their mean hardly errs where the background drifts.
     probes = ((np.arange(n_probes) + 0.5) * n_frames / n_probes).astype(np.int64)
-    means = np.concatenate(BlockRunner().measure(source.take(probes), border_means, border_px))
+    means = np.concatenate(runner.measure(source.take(probes), border_means, border_px))
     if not np.isfinite(means).all():
         return None
     # Differences of neighbours tell noise from drift.
@@ -253,8 +257,19 @@ def bleach_corrected(fl: da.Array, estimate: BleachingEstimate | Delayed) -> da.
         ``(fl - background) * factor``, of the same shape and type.
     """
     if isinstance(estimate, BleachingEstimate):
-        estimate = dask.delayed(estimate, name=f"bleaching-estimate-{tokenize(estimate)}", traverse=False)
+        return _corrected_by_values(fl, estimate)
     return fl.map_blocks(_correct_frames, _positions(fl), estimate, dtype=fl.dtype, meta=fl._meta)
+
+
+def _corrected_by_values(fl: da.Array, estimate: BleachingEstimate) -> da.Array:
+    """Give each block its own part of an estimate, which for many frames is large."""
+    background = estimate.background
+    levels = np.zeros(len(estimate.factors)) if np.ndim(background) == 2 else background
+    values = np.stack(np.broadcast_arrays(levels, estimate.factors, estimate.shifts), axis=1)
+    of_blocks = da.from_array(values[:, :, None], chunks=(fl.chunks[0], -1, -1))
+    image = background if np.ndim(background) == 2 else None
+    shared = None if image is None else dask.delayed(image, name=f"background-{tokenize(image)}", traverse=False)
+    return fl.map_blocks(_correct_by_values, of_blocks, shared, dtype=fl.dtype, meta=fl._meta)
 
 
 def background_corrected(fl: da.Array, background: Background, border_px: int) -> da.Array:
@@ -277,7 +292,8 @@ def _constant_background(fl: da.Array, background: Background, border_px: int) -
     """Return the background that all frames share: the mean of the borders' means, or as given."""
     if not isinstance(background, str):
         return background
-    return mean_background(np.concatenate(BlockRunner().measure_blocks(fl, border_means, border_px)))
+    means = active_workers().measure(fl, border_means, (border_px,), lambda n_frames: None)
+    return mean_background(np.concatenate(means))
 
 
 def check_background(background: Background, border_px: int, frame_shape: tuple[int, int]) -> Background:
@@ -308,14 +324,6 @@ def is_named(background: Background, name: str) -> bool:
     return isinstance(background, str) and background == name
 
 
-def _measure_and_count(
-    measure: Callable[..., Any], block: NDArray[Any], arguments: tuple[Any, ...], runner: BlockRunner
-) -> Any:
-    result = measure(block, *arguments)
-    runner.on_frames(len(block))
-    return result
-
-
 def _background_and_sums(block: NDArray[Any], border_px: int) -> NDArray[np.float64]:
     means = border_means(block, border_px)
     return np.stack([means, positive_sums(block, means)])
@@ -339,6 +347,13 @@ def _correct_frames(block: NDArray[Any], positions: NDArray[np.int64], estimate:
     return correct(block, background, estimate.factors[frames], estimate.shifts[frames])
 
 
+def _correct_by_values(
+    block: NDArray[Any], values: NDArray[np.float64], image: NDArray[np.float64] | None
+) -> NDArray[Any]:
+    levels, factors, shifts = values[:, :, 0].T
+    return correct(block, levels if image is None else image, factors, shifts)
+
+
 def _subtract(block: NDArray[Any], background: float | NDArray[np.float64]) -> NDArray[Any]:
     return correct(block, background, np.ones(len(block)))
 
@@ -354,4 +369,4 @@ _kept_lock = threading.Lock()
 
 def _estimate_in_task(source: FrameSource, request: EstimateRequest) -> BleachingEstimate:
     # A task cannot wait for other tasks of its own scheduler; threads of its own do no harm.
-    return estimate_once(source, request, BlockRunner(run=partial(dask.compute, scheduler="threads")))
+    return estimate_once(source, request, BlockRunner(workers=ThisProcess(scheduler="threads")))

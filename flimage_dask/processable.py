@@ -9,7 +9,6 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .budget import MemoryPlan
 from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv, load_restoration
@@ -17,11 +16,12 @@ from .correction.histogram import check_variant, distribution, match_histograms
 from .errors import FrameNotFoundError, ParameterError
 from .estimable import EstimableFrames, ignore_progress
 from .estimation import Background, background_corrected, check_background
-from .execution import write_series
+from .execution import check_target, write_series
 from .hdf5.attributes import Columns
 from .hdf5.encoding import Compression, Storage
-from .hdf5.output import Output, check_output
+from .hdf5.output import Output
 from .lazy import lazy_series
+from .scheduling import Resources
 from .sequence import View
 
 
@@ -66,13 +66,14 @@ class ProcessableFrames(EstimableFrames[View]):
         shuffle: bool | None = None,
         memory: int | str | None = None,
         overwrite: bool = False,
+        resume: bool | None = None,
         progress: bool | None = None,
     ) -> None:
         """Subtract the background and write the result.
 
         Parameters
         ----------
-        h5out, compression, level, shuffle, memory, overwrite, progress
+        h5out, compression, level, shuffle, memory, overwrite, resume, progress
             See `CorrectableFrames.bleach_correction`.
         border_px, background
             See `estimate_bleaching`.
@@ -84,19 +85,20 @@ class ProcessableFrames(EstimableFrames[View]):
         """
         storage = Storage(compression, level, shuffle)
         checked = check_background(background, border_px, self._frame_shape())
-        check_output(h5out, self.path, overwrite=overwrite)
+        check_target(h5out, self.path, overwrite=overwrite, resume=resume)
         source = self._source(progress)
-        plan = self._plan(source, memory)
-        fl = lazy_series(source, plan.block_bytes).fl
+        resources = self._resources(source, memory)
+        fl = lazy_series(source, resources.plan.block_bytes).fl
         self._write(
             background_corrected(fl, checked, border_px),
             h5out,
             columns=self.meta,
             storage=storage,
-            plan=plan,
+            resources=resources,
             operation="background_correction",
             parameters={"border_px": border_px, "background": in_words(background)},
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
         )
 
@@ -134,13 +136,14 @@ class ProcessableFrames(EstimableFrames[View]):
         shuffle: bool | None = None,
         memory: int | str | None = None,
         overwrite: bool = False,
+        resume: bool | None = None,
         progress: bool | None = None,
     ) -> None:
         """Denoise each frame by total variation and write the result.
 
         Parameters
         ----------
-        h5file, compression, level, shuffle, memory, overwrite, progress
+        h5file, compression, level, shuffle, memory, overwrite, resume, progress
             See `CorrectableFrames.bleach_correction`.
         count, max_count
             `multiprocessing.Value` or alike, which grow by the number of frames.
@@ -155,16 +158,17 @@ class ProcessableFrames(EstimableFrames[View]):
         storage = Storage(compression, level, shuffle)
         advance = counting(count, max_count, len(self))
         source = self._source(progress)
-        plan = self._plan(source, memory)
+        resources = self._resources(source, memory)
         self._write(
-            _denoised(lazy_series(source, plan.block_bytes).fl, weight),
+            _denoised(lazy_series(source, resources.plan.block_bytes).fl, weight),
             h5file,
             columns=self.meta,
             storage=storage,
-            plan=plan,
+            resources=resources,
             operation="denoise",
             parameters={"weight": weight},
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
             advance=advance,
         )
@@ -211,6 +215,7 @@ class ProcessableFrames(EstimableFrames[View]):
         shuffle: bool | None = None,
         memory: int | str | None = None,
         overwrite: bool = False,
+        resume: bool | None = None,
         progress: bool | None = None,
     ) -> None:
         """Give each frame the distribution of brightness of a reference frame and write the result.
@@ -219,7 +224,7 @@ class ProcessableFrames(EstimableFrames[View]):
         ----------
         variant, reference
             See `histogram_matched`.
-        h5out, compression, level, shuffle, memory, overwrite, progress
+        h5out, compression, level, shuffle, memory, overwrite, resume, progress
             See `CorrectableFrames.bleach_correction`.
 
         Raises
@@ -229,16 +234,17 @@ class ProcessableFrames(EstimableFrames[View]):
         """
         storage = Storage(compression, level, shuffle)
         source = self._source(progress)
-        plan = self._plan(source, memory)
+        resources = self._resources(source, memory)
         self._write(
-            self._matched(lazy_series(source, plan.block_bytes).fl, variant, reference),
+            self._matched(lazy_series(source, resources.plan.block_bytes).fl, variant, reference),
             h5out,
             columns=self.meta,
             storage=storage,
-            plan=plan,
+            resources=resources,
             operation="histogram_matching",
             parameters={"variant": variant, "reference": reference},
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
         )
 
@@ -264,8 +270,9 @@ class ProcessableFrames(EstimableFrames[View]):
         operation: str,
         parameters: Mapping[str, Any],
         storage: Storage,
-        plan: MemoryPlan,
+        resources: Resources,
         overwrite: bool,
+        resume: bool | None,
         progress: bool | None,
         estimate: BleachingEstimate | None = None,
         times: NDArray[np.float64] | None = None,
@@ -287,10 +294,11 @@ class ProcessableFrames(EstimableFrames[View]):
             },
             dtype=np.dtype(np.float32),
             storage=storage,
-            plan=plan,
+            resources=resources,
             identifier=self.identifier,
             source=self.path,
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
             on_stored=advance or ignore_progress,
         )
