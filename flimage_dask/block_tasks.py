@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 class BlockTasks:
     """A function to be applied to blocks.
 
-    What all blocks share is computed once and kept, by whoever computes: where the frames are, an estimate, the
-    mean of an array.
-
     Parameters
     ----------
     frames
@@ -44,23 +41,17 @@ class BlockTasks:
         arguments: tuple[Any, ...],
         keep: Callable[[list[Delayed]], list[Delayed]],
     ) -> None:
-        self._function = function
-        self._starts = np.cumsum((0, *frames.chunks[0]))
-        self._frames = _keeping_what_is_shared(frames, keep)
+        starts = np.cumsum((0, *frames.chunks[0]))
         # A name of its own for every run: what a function does besides its result must be done again.
-        (self._shared,) = keep([dask.delayed((uuid4().hex, *arguments), traverse=False)])
-        self.fuse = _is_blockwise(self._frames)
+        (shared,) = keep([dask.delayed((uuid4().hex, starts, arguments), traverse=False)])
+        self._results = frames.map_blocks(
+            _apply, shared, function=function, dtype=object, meta=np.empty((0, 0, 0), object)
+        )
+        self.fuse = _is_blockwise(frames)
 
     def of(self, numbers: list[int]) -> da.Array:
         """Return a lazy array whose blocks are the results for some blocks of frames."""
-        return self._frames.blocks[numbers].map_blocks(
-            _apply,
-            self._shared,
-            function=self._function,
-            starts=self._starts[numbers],
-            dtype=object,
-            meta=np.empty((0, 0, 0), object),
-        )
+        return self._results.blocks[numbers]
 
 
 def in_groups(numbers: Iterable[int], size: int) -> Iterator[list[int]]:
@@ -70,8 +61,11 @@ def in_groups(numbers: Iterable[int], size: int) -> Iterator[list[int]]:
         yield group
 
 
-def _keeping_what_is_shared(frames: da.Array, keep: Callable[[list[Delayed]], list[Delayed]]) -> da.Array:
-    """Replace layers of a single task by their values."""
+def with_shared_values(frames: da.Array, keep: Callable[[list[Delayed]], list[Delayed]]) -> da.Array:
+    """Compute what all blocks share once: where the frames are, an estimate, the mean of an array.
+
+    Such values are the layers of a single task.
+    """
     graph = frames.dask
     keys = {name: next(iter(layer)) for name, layer in graph.layers.items() if len(layer) == 1}
     if frames.npartitions == 1 or not keys:
@@ -93,10 +87,9 @@ def _is_blockwise(frames: da.Array) -> bool:
 
 def _apply(
     block: NDArray[Any],
-    shared: tuple[Any, ...],
+    shared: tuple[str, NDArray[np.int64], tuple[Any, ...]],
     function: Callable[..., Any],
-    starts: NDArray[np.int64],
     block_id: tuple[int, ...],
 ) -> Any:
-    _, *arguments = shared
+    _, starts, arguments = shared
     return function(block, int(starts[block_id[0]]), *arguments)

@@ -5,7 +5,6 @@ They are given a bounded number of blocks at a time, each as one task with a sma
 
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,8 +14,7 @@ import dask.array as da
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from ._version import __version__
-from .block_tasks import BlockTasks, in_groups
+from .block_tasks import BlockTasks, in_groups, with_shared_values
 from .errors import ClusterError
 
 # Each submission costs the client and the scheduler some 20 ms, whatever its size. It goes out while as many
@@ -69,6 +67,10 @@ class Cluster:
                     f"machine share, under the same path."
                 )
 
+    def prepared(self, frames: da.Array) -> da.Array:
+        """Compute what all blocks share, and keep it on the cluster as long as the result is kept."""
+        return with_shared_values(frames, self._keep)
+
     def measure(
         self,
         frames: da.Array,
@@ -79,7 +81,8 @@ class Cluster:
         """Apply a function to every block, and return its results in the order of the frames."""
         self._check_versions()
         results: dict[int, Any] = {}
-        for number, result in self.run(frames, range(frames.numblocks[0]), _measure, function, arguments):
+        prepared = self.prepared(frames)
+        for number, result in self.run(prepared, range(frames.numblocks[0]), _measure, function, arguments):
             results[number] = result
             on_frames(frames.chunks[0][number])
         return [results[number] for number in range(len(results))]
@@ -101,6 +104,14 @@ class Cluster:
         pending = as_completed(with_results=True)
         number_of: dict[Any, int] = {}
 
+        def submit(group: list[int]) -> int:
+            with _failing_clearly():
+                results = self._client.persist(tasks.of(group), optimize_graph=tasks.fuse)
+                number_of.update({(results.name, k, 0, 0): number for k, number in enumerate(group)})
+                pending.update(dict(results.dask).values())
+                n_threads = sum(self._client.nthreads().values())
+            return max(_BLOCKS_OF_A_SUBMISSION, _BLOCKS_AHEAD_OF_A_THREAD * n_threads)
+
         def take() -> tuple[int, Any]:
             with _failing_clearly():
                 future, result = next(pending)
@@ -108,38 +119,35 @@ class Cluster:
 
         try:
             for group in in_groups(numbers, _BLOCKS_OF_A_SUBMISSION):
-                results = self._client.persist(tasks.of(group), optimize_graph=tasks.fuse)
-                number_of |= {(results.name, k, 0, 0): number for k, number in enumerate(group)}
-                pending.update(dict(results.dask).values())
-                del results
-                n_threads = sum(self._client.nthreads().values())
-                most_ahead = max(_BLOCKS_OF_A_SUBMISSION, _BLOCKS_AHEAD_OF_A_THREAD * n_threads)
+                most_ahead = submit(group)
                 while len(number_of) > most_ahead:
                     yield take()
             while number_of:
                 yield take()
         finally:
-            self._client.cancel(list(pending.futures))
+            if self._client.status == "running":
+                self._client.cancel(list(pending.futures))
 
     def _check_versions(self) -> None:
         """Refuse workers without this package, or with another version of it."""
-        found = self._client.get_versions(packages=[__package__])["workers"]
-        for worker, versions in found.items():
+        found = self._client.get_versions(packages=[__package__])
+        own = found["client"]["packages"][__package__]
+        for worker, versions in found["workers"].items():
             version = versions["packages"].get(__package__)
-            if version != __version__:
+            if version != own:
                 has = f"has no {__package__}" if version is None else f"has {__package__} {version}"
                 raise ClusterError(
-                    f"the worker {worker} {has}; this process has {__version__}: install the same version on both."
+                    f"the worker {worker} {has}; this process has {own}: install the same version on both."
                 )
 
     def _keep(self, values: list[Delayed]) -> list[Delayed]:
         """Compute values, which stay on the cluster as long as they are needed."""
         from distributed import futures_of, wait
 
-        kept: list[Delayed] = self._client.persist(values)
-        futures = futures_of(kept)
-        wait(futures)
         with _failing_clearly():
+            kept: list[Delayed] = self._client.persist(values)
+            futures = futures_of(kept)
+            wait(futures)
             for future in futures:
                 if future.status != "finished":
                     future.result()
@@ -167,6 +175,9 @@ def _measure(block: NDArray[Any], first: int, function: Callable[..., Any], argu
 @contextmanager
 def _failing_clearly() -> Iterator[None]:
     """Turn what dask raises about workers and schedulers into an error that tells what to do."""
+    from distributed import CancelledError
+    from distributed.client import ClosedClientError
+    from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
     try:
@@ -176,5 +187,5 @@ def _failing_clearly() -> Iterator[None]:
             f"a block killed {error.allowed_failures + 1} workers, the last of them {error.last_worker.address}; most "
             f"likely they ran out of memory. Give workers more memory or fewer threads, or give memory='200 MiB'."
         ) from error
-    except CancelledError as error:
+    except (CancelledError, ClosedClientError, CommClosedError) as error:
         raise ClusterError("the connection to the scheduler was lost before the run was done.") from error

@@ -86,18 +86,19 @@ class PartRun:
 
     def fill(self, writer: SeriesWriter) -> None:
         """Let workers write parts, and store them as they come."""
-        maker = self._maker()
+        frames = self.workers.prepared(self.frames)
+        maker = self._maker(frames)
         writer.use(maker.encoding, self.folder.note()["share"])
         ready = self._finished()
-        missing = [number for number in range(self.frames.numblocks[0]) if number not in ready]
+        missing = [number for number in range(frames.numblocks[0]) if number not in ready]
         n_stored = 0
-        for number, _ in self.workers.run(self.frames, missing, _write_part, maker):
+        for number, _ in self.workers.run(frames, missing, _write_part, maker):
             ready.add(number)
             while n_stored in ready:
-                self._store(n_stored, writer, maker)
+                self._store(n_stored, writer, frames, maker)
                 n_stored += 1
-        for number in range(n_stored, self.frames.numblocks[0]):
-            self._store(number, writer, maker)
+        for number in range(n_stored, frames.numblocks[0]):
+            self._store(number, writer, frames, maker)
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
@@ -127,11 +128,11 @@ class PartRun:
                 f"with resume=False, or repeat what was run before."
             )
 
-    def _maker(self) -> "PartMaker":
+    def _maker(self, frames: da.Array) -> "PartMaker":
         """Choose how frames are stored by the first block, or as it was chosen before."""
         note = self.folder.note()
         if "shuffle" not in note:
-            ((_, (shuffle, share)),) = self.workers.run(self.frames, [0], _choose, self.storage, self.dtype)
+            ((_, (shuffle, share)),) = self.workers.run(frames, [0], _choose, self.storage, self.dtype)
             note |= {"shuffle": shuffle, "share": share}
             self.folder.write_note(note)
         return PartMaker(self.folder, self._fingerprint, self.dtype, self.storage.encoding(note["shuffle"]))
@@ -141,7 +142,7 @@ class PartRun:
         number_of = {first: number for number, first in enumerate(self._starts)}
         return {number_of[first] for first in self.folder.finished() if first in number_of}
 
-    def _store(self, number: int, writer: SeriesWriter, maker: "PartMaker") -> None:
+    def _store(self, number: int, writer: SeriesWriter, frames: da.Array, maker: "PartMaker") -> None:
         """Copy a part into the output; if it is damaged, let it be made again."""
         first, n_frames = self._starts[number], self.frames.chunks[0][number]
         for _ in range(_MOST_TRIES):
@@ -152,7 +153,7 @@ class PartRun:
             except DamagedPartError as error:
                 reason = str(error)
                 self.folder.discard(first)
-                for _ in self.workers.run(self.frames, [number], _write_part, maker):
+                for _ in self.workers.run(frames, [number], _write_part, maker):
                     pass
             else:
                 writer.store(first, part.chunks)

@@ -14,7 +14,7 @@ from dask.delayed import Delayed
 from dask.optimization import cull
 from dask.system import CPU_COUNT
 
-from .block_tasks import BlockTasks, in_groups
+from .block_tasks import BlockTasks, in_groups, with_shared_values
 from .budget import MemoryPlan
 from .cluster import Cluster
 from .notices import SchedulerWarning, warn
@@ -44,6 +44,10 @@ class Workers(Protocol):
         ClusterError
             (an OSError) that names the worker and the folder.
         """
+        ...
+
+    def prepared(self, frames: da.Array) -> da.Array:
+        """Compute what all blocks share once, for all that is to be run on them."""
         ...
 
     def run(
@@ -129,6 +133,10 @@ class ThisProcess:
 
     def check(self, folder: Path) -> None:
         """Do nothing: what these threads cannot write to, the output cannot be written to either."""
+
+    def prepared(self, frames: da.Array) -> da.Array:
+        """Compute what all blocks share, and keep it as long as the result is kept."""
+        return with_shared_values(frames, self._keep)
 
     def run(
         self, frames: da.Array, numbers: Iterable[int], function: Callable[..., Any], *arguments: Any

@@ -96,7 +96,9 @@ def open_output(output: Output, *, overwrite: bool, scratch: Path | None = None)
         _bring_to_disk(partial)
         _publish(partial, target, overwrite=overwrite)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        # On a disk that cannot be written to any more, this fails too; the first error is the one to report.
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise
 
 

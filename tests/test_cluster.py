@@ -1,0 +1,380 @@
+"""On the workers of a cluster, which are other processes, frames are the same as on threads."""
+
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import cloudpickle
+import dask
+import dask.array as da
+import h5py
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning, estimation, to_hdf5
+from flimage_dask.block_tasks import BlockTasks
+from flimage_dask.cluster import Cluster
+from flimage_dask.errors import ClusterError, OutputExistsError, UnfinishedRunError
+from flimage_dask.hdf5.parts import PartFolder
+
+from .conftest import make_bleaching_frames, write_series_file
+from .hands import wait_for
+
+BORDER = 5
+
+# Workers do not find the modules of the tests.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Run two workers, each a process with one thread."""
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """Return a file with 60 frames."""
+    return write_series_file(tmp_path_factory.mktemp("series") / "series.h5", *make_bleaching_frames(60))
+
+
+@pytest.fixture
+def fls(path):
+    """Open 60 frames, which no estimate is remembered of."""
+    with FLSeries(h5file=path, h5mode="r") as fls:
+        yield fls
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered():
+    estimation._kept.clear()
+
+
+def on_threads(function):
+    estimation._kept.clear()
+    with dask.config.set(scheduler="threads"):
+        result = function()
+    estimation._kept.clear()
+    return result
+
+
+def values(path):
+    with FLSeries(h5file=path, h5mode="r") as fls, dask.config.set(scheduler="threads"):
+        return fls.raw_fl.compute()
+
+
+def left_over(folder):
+    return [file.name for file in Path(folder).iterdir() if file.name.startswith(".")]
+
+
+@pytest.mark.parametrize("block_bytes", ["2 kiB", "15 kiB", "1 MiB"])
+def test_a_corrected_series_is_the_same_bit_by_bit_whatever_the_blocks(client, fls, tmp_path, block_bytes):
+    expected = on_threads(lambda: fls.bleach_correction(tmp_path / "threads.h5", BORDER))
+    with dask.config.set({"array.chunk-size": block_bytes}):
+        found = fls.bleach_correction(tmp_path / "cluster.h5", BORDER)
+
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert np.array_equal(values(tmp_path / "cluster.h5"), values(tmp_path / "threads.h5"))
+    assert left_over(tmp_path) == []
+
+
+def test_the_stored_bytes_and_the_metadata_are_those_of_threads(client, fls, tmp_path):
+    on_threads(lambda: fls.bleach_correction(tmp_path / "threads.h5", BORDER))
+    fls.bleach_correction(tmp_path / "cluster.h5", BORDER)
+
+    with h5py.File(tmp_path / "cluster.h5") as found, h5py.File(tmp_path / "threads.h5") as expected:
+        assert found.attrs["identifier"] == expected.attrs["identifier"]
+        for number in (0, 31, 59):
+            one, other = (file[f"fli_{number}/fluorescence/raw"].id for file in (found, expected))
+            assert one.read_direct_chunk((0, 0)) == other.read_direct_chunk((0, 0))
+            assert dict(found[f"fli_{number}"].attrs) == dict(expected[f"fli_{number}"].attrs)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"background": "per-frame"},
+        {"background": np.full((24, 30), 9.0)},
+        {"trace": "mean", "model": "auto", "exclude": [3]},
+        {"correction": "additive"},
+        {"compression": "lzf"},
+        {"compression": None, "memory": "200 MiB"},
+    ],
+    ids=str,
+)
+def test_options_mean_what_they_mean_on_threads(client, fls, tmp_path, arguments):
+    on_threads(lambda: fls.bleach_correction(tmp_path / "threads.h5", BORDER, **arguments))
+    fls.bleach_correction(tmp_path / "cluster.h5", BORDER, **arguments)
+
+    assert np.array_equal(values(tmp_path / "cluster.h5"), values(tmp_path / "threads.h5"))
+
+
+def test_filters_of_hdf5plugin_are_loaded_by_the_workers(client, fls, tmp_path):
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    fls.bleach_correction(tmp_path / "cluster.h5", BORDER, compression=hdf5plugin.Zstd())
+
+    assert np.array_equal(values(tmp_path / "cluster.h5"), on_threads(fls.bleach_corrected(BORDER).compute))
+
+
+def test_every_operation_that_writes_goes_to_the_workers(client, fls, tmp_path):
+    pytest.importorskip("skimage")
+    operations = {
+        "background": lambda path: fls.background_correction(path, BORDER),
+        "denoise": lambda path: fls.denoise(path),
+        "match": lambda path: fls.histogram_matching(path),
+        "view": lambda path: fls[10:50:3].bleach_correction(path, BORDER),
+        "lazy": lambda path: to_hdf5(fls.bleach_corrected(BORDER), path, like=fls),
+        "any": lambda path: to_hdf5(fls.fl.rechunk((7, 12, 30)) - fls.fl.mean(axis=0), path),
+        "int": lambda path: to_hdf5(da.arange(120, dtype="i2").reshape(20, 2, 3), path, dtype="i4"),
+    }
+    for name, operation in operations.items():
+        on_threads(lambda: operation(tmp_path / f"{name}_threads.h5"))  # noqa: B023
+        operation(tmp_path / f"{name}.h5")
+        assert np.allclose(values(tmp_path / f"{name}.h5"), values(tmp_path / f"{name}_threads.h5"), rtol=1e-6), name
+    assert left_over(tmp_path) == []
+
+
+def test_a_known_estimate_travels_block_by_block(client, fls, tmp_path):
+    estimate = on_threads(lambda: fls.estimate_bleaching(BORDER, background="per-frame"))
+    fls.bleach_correction(tmp_path / "out.h5", estimate=BleachingEstimate.from_json(estimate.to_json()))
+
+    assert np.array_equal(values(tmp_path / "out.h5"), on_threads(fls.bleach_corrected(estimate=estimate).compute))
+
+
+def test_a_series_open_for_writing_is_read_by_the_workers(client, path, tmp_path):
+    with FLSeries(h5file=path) as fls:
+        fls.bleach_correction(tmp_path / "out.h5", BORDER)
+        assert np.array_equal(values(tmp_path / "out.h5"), on_threads(fls.bleach_corrected(BORDER).compute))
+
+
+def test_a_series_in_memory_and_an_open_group_stay_with_their_process(client, fls, tmp_path):
+    frames, times = make_bleaching_frames(6)
+    in_memory = FLSeries([FLImage(frame, {"time": t}) for frame, t in zip(frames, times, strict=True)])
+    with pytest.warns(SchedulerWarning, match="in the memory of this process"):
+        in_memory.bleach_correction(tmp_path / "memory.h5", BORDER)
+    with (
+        h5py.File(tmp_path / "group.h5", "w") as file,
+        pytest.warns(SchedulerWarning, match="an open group belongs to its process"),
+    ):
+        fls.background_correction(file, BORDER, background=10.0)
+    assert values(tmp_path / "group.h5").shape == (60, 24, 30)
+
+
+def test_counters_and_progress_see_every_frame(client, fls, tmp_path, capsys):
+    class Counter:
+        value = 0
+
+    count, most = Counter(), Counter()
+    fls.bleach_correction(tmp_path / "out.h5", BORDER, count=count, max_count=most, progress=True)
+
+    assert (count.value, most.value) == (180, 180)
+    assert "writing: 100%" in capsys.readouterr().err
+
+
+def test_lazy_arrays_are_computed_by_workers_without_a_warning(client, fls):
+    expected = on_threads(fls.bleach_corrected(BORDER).sum(axis=(1, 2)).compute)
+    assert np.array_equal(fls.bleach_corrected(BORDER).sum(axis=(1, 2)).compute(), expected)
+
+
+def test_the_traces_of_labels_are_measured_by_workers(client, fls):
+    labels = np.zeros((24, 30), int)
+    labels[8:16, 8:22] = 1
+    assert np.array_equal(fls.intensities(labels=labels), on_threads(lambda: fls.intensities(labels=labels)))
+
+
+def test_what_all_blocks_share_is_computed_once(client, tmp_path):
+    log = tmp_path / "log"
+
+    def counted_mean(total):
+        with open(log, "a") as file:
+            file.write("mean\n")
+        return total
+
+    frames = da.random.default_rng(0).random((300, 2, 3), chunks=(1, 2, 3))
+    shared = frames.mean().map_blocks(counted_mean, meta=np.array(0.0))
+    to_hdf5(frames - shared, tmp_path / "out.h5")
+
+    assert log.read_text() == "mean\n"
+    assert abs(values(tmp_path / "out.h5").mean()) < 1e-6
+
+
+def test_a_bounded_number_of_tasks_is_with_the_scheduler(client):
+    most = 0
+    frames = da.zeros((1000, 1, 1), chunks=(1, 1, 1))
+    for _ in Cluster(client).run(frames, range(1000), first_of):
+        if most % 50 == 0:
+            most = max(most, sum(client.run_on_scheduler(count_tasks).values()))
+        most = max(most, 1)
+    assert 1 < most <= 300
+
+
+def first_of(block, first):
+    return first
+
+
+def count_tasks(dask_scheduler):
+    return {"tasks": len(dask_scheduler.tasks)}
+
+
+def test_tasks_carry_a_piece_of_a_series_not_its_index(tmp_path):
+    sizes = []
+    for n_frames in (30, 300):
+        path = write_series_file(tmp_path / f"{n_frames}.h5", *make_bleaching_frames(n_frames))
+        with FLSeries(h5file=path, h5mode="r") as fls, dask.config.set({"array.chunk-size": "15 kiB"}):
+            estimate = on_threads(lambda: fls.estimate_bleaching(BORDER))
+            tasks = BlockTasks(fls.bleach_corrected(estimate=estimate), first_of, (), lambda v: list(dask.persist(*v)))
+            (results,) = dask.optimize(tasks.of([0, 1]))
+            graph = dict(results.dask)
+            own = [task for key, task in graph.items() if key[0] == results.name]
+            sizes.append(len(cloudpickle.dumps(own)))
+            assert len(own) == 2
+    assert sizes[1] < 1.2 * sizes[0]
+
+
+def test_workers_that_do_not_see_the_folder_are_named(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("flimage_dask.cluster._try_folder", lambda probe: "on 'far' does not see the folder 'x'")
+    with pytest.raises(
+        ClusterError, match=r"the worker tcp://127.0.0.1:\d+ on 'far' does not see .* file system that all"
+    ):
+        Cluster(client).check(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="nothing is read-only for this user")
+def test_a_folder_that_workers_cannot_write_to_is_refused(client, fls, tmp_path):
+    (tmp_path / "out").mkdir(mode=0o500)
+    with pytest.raises(OSError, match="cannot be written to"):
+        fls.bleach_correction(tmp_path / "out" / "out.h5", BORDER)
+
+
+def numbered_frames(path):
+    """Return 40 frames in blocks of 4, of which one fails as long as a file is missing."""
+    numbers = np.broadcast_to(np.arange(40, dtype="f4")[:, None, None], (40, 4, 5))
+    return da.from_array(numbers, chunks=(4, 4, 5)).map_blocks(failing_unless, path.with_suffix(".go"), dtype="f4")
+
+
+def interrupted_run(path):
+    frames = numbered_frames(path)
+    with pytest.raises(RuntimeError, match="as planned") as caught:
+        to_hdf5(frames, path)
+    return frames, caught.value
+
+
+def failing_unless(block, go):
+    if block[0, 0, 0] == 28 and not go.exists():
+        parts = go.with_name(".out.h5.parts")
+        until = time.monotonic() + 10
+        while len(list(parts.glob("*.part"))) < 5 and time.monotonic() < until:
+            time.sleep(0.02)
+        raise RuntimeError("as planned")
+    with open(go.with_suffix(".log"), "a") as file:
+        file.write(f"{int(block[0, 0, 0])}\n")
+    return block
+
+
+@pytest.mark.parametrize("where", ["cluster", "threads"])
+def test_a_run_that_failed_goes_on_with_what_is_done(client, tmp_path, where):
+    path = tmp_path / "out.h5"
+    frames, error = interrupted_run(path)
+    assert not path.exists()
+    assert re.search(r"\d of 10 blocks are done: go on with resume=True", error.__notes__[0])
+    wait_for(lambda: not any(client.processing().values()))  # blocks that nobody waits for
+    done = set(path.with_suffix(".log").read_text().split())
+    n_finished = len(PartFolder.of(path).finished())
+    with pytest.raises(
+        UnfinishedRunError, match=rf"left {n_finished} finished blocks in .*resume=True, or start again"
+    ):
+        to_hdf5(frames, path)
+    path.with_suffix(".go").touch()
+    path.with_suffix(".log").unlink()
+    with dask.config.set(scheduler="threads") if where == "threads" else dask.config.set():
+        to_hdf5(frames, path, resume=True)
+    again = path.with_suffix(".log").read_text().split()
+
+    assert np.array_equal(values(path)[:, 0, 0], np.arange(40))
+    assert set(again) | done == {str(k) for k in range(0, 40, 4)}
+    assert len(again) == 10 - n_finished
+    assert left_over(tmp_path) == []
+
+
+def test_a_run_on_threads_leaves_blocks_too_if_it_is_to_resume(fls, tmp_path):
+    path = tmp_path / "out.h5"
+    go = path.with_suffix(".go")
+    lazy = numbered_frames(path)
+    with dask.config.set(scheduler="threads", num_workers=1):
+        with pytest.raises(RuntimeError, match="as planned"):
+            to_hdf5(lazy, path, resume=True)
+        assert len(PartFolder.of(path).finished()) >= 6
+        go.touch()
+        to_hdf5(lazy, path, resume=True)
+    assert np.array_equal(values(path)[:, 0, 0], np.arange(40))
+    done = sorted(map(int, go.with_suffix(".log").read_text().split()))
+    assert done == [0, *range(0, 40, 4)]  # the first block was a sample too
+
+
+def test_another_run_is_not_mixed_with_what_is_done(client, tmp_path):
+    path = tmp_path / "out.h5"
+    frames, _ = interrupted_run(path)
+    path.with_suffix(".go").touch()
+    with pytest.raises(UnfinishedRunError, match="of another run: frames differ"):
+        to_hdf5(frames + 1, path, resume=True)
+    with pytest.raises(UnfinishedRunError, match="of another run: dtype differ"):
+        to_hdf5(frames, path, dtype="f8", resume=True)
+    with pytest.raises(UnfinishedRunError, match="of another run: storage differ"):
+        to_hdf5(frames, path, level=9, resume=True)
+    to_hdf5(frames + 1, path, resume=False)
+    assert np.array_equal(values(path)[:, 0, 0], np.arange(40) + 1)
+    assert left_over(tmp_path) == []
+
+
+def test_threads_start_again_if_they_are_told_to(client, tmp_path):
+    path = tmp_path / "out.h5"
+    frames, _ = interrupted_run(path)
+    path.with_suffix(".go").touch()
+    with dask.config.set(scheduler="threads"):
+        to_hdf5(frames, path, resume=False)
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "one bit", "empty", "another run", "missing"])
+def test_a_damaged_part_is_made_again(client, tmp_path, damage):
+    path = tmp_path / "out.h5"
+    frames, _ = interrupted_run(path)
+    part, other = sorted(PartFolder.of(path).path.glob("*.part"))[1:3]
+    content = bytearray(part.read_bytes())
+    if damage == "one bit":
+        content[len(content) // 2] ^= 4
+    elif damage == "another run":
+        content = other.read_bytes()
+    else:
+        content = content[: {"truncated": -7, "empty": 0, "missing": 0}[damage]]
+    part.write_bytes(content)
+    if damage == "missing":
+        part.unlink()
+    path.with_suffix(".go").touch()
+    to_hdf5(frames, path, resume=True)
+    assert np.array_equal(values(path)[:, 0, 0], np.arange(40))
+
+
+def test_the_note_of_a_run_says_what_it_is(client, tmp_path):
+    path = tmp_path / "out.h5"
+    interrupted_run(path)
+    note = json.loads((PartFolder.of(path).path / "run.json").read_text())
+    assert note["blocks"] == [[4, 10]]
+    assert note["dtype"] == "<f4"
+    assert note["shuffle"] in (True, False)
+
+
+def test_an_existing_output_is_refused_before_anything_is_done(client, fls, tmp_path):
+    (tmp_path / "out.h5").touch()
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
+        fls.bleach_correction(tmp_path / "out.h5", BORDER)
+    fls.bleach_correction(tmp_path / "out.h5", BORDER, overwrite=True)
+    assert values(tmp_path / "out.h5").shape == (60, 24, 30)

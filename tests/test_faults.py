@@ -1,0 +1,359 @@
+"""Through every fault a run ends with the right output, or with one clear error, no output, and a way to go on.
+
+Faults are put into the blocks themselves, so that each happens at the same point of every run.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cloudpickle
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from flimage_dask import FLSeries, to_hdf5
+from flimage_dask.errors import ClusterError, FileChangedError, FileError, FileMissingError
+from flimage_dask.hdf5.parts import PartFolder
+
+from .conftest import make_bleaching_frames, write_series_file
+from .hands import HandStartedCluster, end, wait_for
+from .test_cluster import left_over, values
+
+N_FRAMES, N_BLOCK = 48, 4
+FAULTY = 28
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="faults are made with signals of POSIX")
+
+# Workers do not find the modules of the tests.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def hands(tmp_path):
+    """Start a scheduler and two workers by hand."""
+    (tmp_path / "cluster").mkdir()
+    with HandStartedCluster(tmp_path / "cluster") as cluster:
+        yield cluster.start_workers(2)
+
+
+@pytest.fixture
+def client(hands):
+    """Connect to them."""
+    with connected(hands) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def connected(hands, timeout=20):
+    with Client(scheduler_file=str(hands.scheduler_file), timeout=timeout) as client:
+        client.wait_for_workers(1)
+        yield client
+
+
+def frames_with(fault, folder):
+    """Return frames whose pixels are their numbers; one block comes with a fault until it is mended."""
+    numbers = np.broadcast_to(np.arange(N_FRAMES, dtype="f4")[:, None, None], (N_FRAMES, 6, 5))
+    return da.from_array(numbers, chunks=(N_BLOCK, 6, 5)).map_blocks(computed, fault, str(folder), dtype="f4")
+
+
+def computed(block, fault, folder):
+    """Take note of a block, and let a fault happen in it once others are done."""
+    mended = Path(folder, "mended")
+    if block[0, 0, 0] == FAULTY and not mended.exists():
+        until = time.monotonic() + 5
+        while len(list(Path(folder, ".out.h5.parts").glob("*.part"))) < 3 and time.monotonic() < until:
+            time.sleep(0.02)
+        fault(folder, mended)
+    with open(Path(folder, "computed"), "a") as file:
+        file.write(f"{int(block[0, 0, 0])}\n")
+    return block
+
+
+def is_right(path):
+    return np.array_equal(values(path)[:, 0, 0], np.arange(N_FRAMES)) and values(path).shape == (N_FRAMES, 6, 5)
+
+
+def assert_whole(path):
+    """Expect the right output and nothing beside it."""
+    assert is_right(path)
+    assert left_over(path.parent) == []
+
+
+def resume(frames, path):
+    """Mend the fault and go on, and expect that no finished block is done again."""
+    done = {int(part.stem) for part in PartFolder.of(path).path.glob("*.part")}
+    (path.parent / "mended").touch()
+    (path.parent / "computed").unlink(missing_ok=True)
+    to_hdf5(frames, path, resume=True)
+    again = {int(number) for number in (path.parent / "computed").read_text().split()}
+    assert done
+    assert not done & again
+    assert_whole(path)
+
+
+def kill_once(folder, mended):
+    mended.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_always(folder, mended):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stop(folder, mended):
+    mended.touch()
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def remove_parts(folder, mended):
+    shutil.rmtree(Path(folder, ".out.h5.parts"))
+
+
+def damage_a_part(folder, mended):
+    """Flip a bit of a finished part, whose turn to be copied has not come or has gone."""
+    mended.touch()
+    for part in Path(folder, ".out.h5.parts").glob("*.part"):
+        content = bytearray(part.read_bytes())
+        content[-20] ^= 1
+        part.write_bytes(content)
+
+
+def fill_the_memory(folder, mended):
+    kept = np.ones(2**30 // 8)
+    time.sleep(60)
+    del kept
+
+
+def kill_a_process(folder, mended):
+    mended.touch()
+    os.kill(int(Path(folder, "pid").read_text()), signal.SIGKILL)
+    time.sleep(1)
+
+
+def replace_the_input(folder, mended):
+    source = Path(folder, "series.h5")
+    copy = shutil.copy(source, Path(folder, "other.h5"))
+    Path(copy).replace(source)
+
+
+def test_a_worker_is_killed(client, tmp_path):
+    to_hdf5(frames_with(kill_once, tmp_path), tmp_path / "out.h5")
+    assert_whole(tmp_path / "out.h5")
+
+
+def test_a_worker_is_stopped_for_a_while(hands, client, tmp_path):
+    def go_on():
+        wait_for((tmp_path / "mended").exists)
+        time.sleep(1)
+        for worker in hands.workers:
+            os.kill(worker.pid, signal.SIGCONT)
+
+    waker = threading.Thread(target=go_on)
+    waker.start()
+    to_hdf5(frames_with(stop, tmp_path), tmp_path / "out.h5")
+    waker.join()
+    assert_whole(tmp_path / "out.h5")
+
+
+def test_a_block_kills_every_worker_that_tries_it(hands, client, tmp_path):
+    """As the system does with a process that takes all memory."""
+    done = threading.Event()
+
+    def start_others():
+        while not done.wait(0.2):
+            if all(worker.poll() is not None for worker in hands.workers):
+                hands.start_worker()
+
+    starter = threading.Thread(target=start_others)
+    starter.start()
+    frames = frames_with(kill_always, tmp_path)
+    try:
+        with pytest.raises(
+            ClusterError, match=r"a block killed 4 workers.*ran out of memory.*memory='200 MiB'"
+        ) as caught:
+            to_hdf5(frames, tmp_path / "out.h5")
+        assert "go on with resume=True" in caught.value.__notes__[0]
+        assert not (tmp_path / "out.h5").exists()
+        resume(frames, tmp_path / "out.h5")
+    finally:
+        done.set()
+        starter.join()
+
+
+def test_a_worker_takes_more_memory_than_it_has(tmp_path):
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, memory_limit="300MB", dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        client.run_on_scheduler(allow_no_failures)
+        with pytest.raises(ClusterError, match="most likely they ran out of memory"):
+            to_hdf5(frames_with(fill_the_memory, tmp_path), tmp_path / "out.h5")
+        assert not (tmp_path / "out.h5").exists()
+
+
+def allow_no_failures(dask_scheduler):
+    dask_scheduler.allowed_failures = 0
+
+
+def test_all_workers_are_lost_and_others_come(hands, client, tmp_path):
+    (tmp_path / "pid").write_text(str(hands.workers[1].pid))
+
+    def start_others():
+        wait_for(lambda: all(worker.poll() is not None for worker in hands.workers[:2]))
+        time.sleep(0.5)
+        hands.start_worker()
+
+    end(hands.workers[0])
+    starter = threading.Thread(target=start_others)
+    starter.start()
+    to_hdf5(frames_with(kill_once, tmp_path), tmp_path / "out.h5")
+    starter.join()
+    assert_whole(tmp_path / "out.h5")
+
+
+def test_the_scheduler_is_killed(hands, tmp_path):
+    (tmp_path / "pid").write_text(str(hands.scheduler.pid))
+    frames = frames_with(kill_a_process, tmp_path)
+    with connected(hands, timeout=3), pytest.raises(ClusterError, match="connection to the scheduler was lost"):
+        to_hdf5(frames, tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
+    hands.start_scheduler().start_workers(1)
+    with connected(hands):
+        resume(frames, tmp_path / "out.h5")
+
+
+RUN = """
+import sys
+from pathlib import Path
+from distributed import Client
+from flimage_dask import to_hdf5
+from tests.test_faults import frames_with, kill_a_process
+folder = Path(sys.argv[1])
+with Client(scheduler_file=sys.argv[2]):
+    (folder / "pid").write_text(str(__import__("os").getpid()))
+    to_hdf5(frames_with(kill_a_process, folder), folder / "out.h5")
+"""
+
+
+def test_the_client_is_killed(hands, tmp_path):
+    command = [sys.executable, "-c", RUN, str(tmp_path), str(hands.scheduler_file)]
+    killed = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "out.h5").exists()
+    with connected(hands) as client:
+        wait_for(lambda: not any(client.processing().values()))
+        resume(frames_with(kill_a_process, tmp_path), tmp_path / "out.h5")
+
+
+def test_parts_are_damaged_before_they_are_copied(client, tmp_path):
+    to_hdf5(frames_with(damage_a_part, tmp_path), tmp_path / "out.h5")
+    assert_whole(tmp_path / "out.h5")
+
+
+def test_the_folder_of_parts_is_deleted(client, tmp_path):
+    with pytest.raises(FileMissingError, match=r"the folder '.*\.out\.h5\.parts'.* was removed during the run"):
+        to_hdf5(frames_with(remove_parts, tmp_path), tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
+    assert left_over(tmp_path) == []
+
+
+def test_the_input_is_replaced(client, tmp_path):
+    path = write_series_file(tmp_path / "series.h5", *make_bleaching_frames(N_FRAMES))
+    with FLSeries(h5file=path, h5mode="r") as fls:
+        frames = fls.lazy(block_bytes=N_BLOCK * 24 * 30 * 4).fl.map_blocks(with_replaced_input, str(tmp_path))
+        with pytest.raises(FileChangedError, match=r"'.*series\.h5' changed after its frames were indexed"):
+            to_hdf5(frames, tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
+    assert left_over(tmp_path) == []
+
+
+def with_replaced_input(block, folder):
+    if len(list(Path(folder, ".out.h5.parts").glob("*.part"))) > 2:
+        with contextlib.suppress(OSError):
+            replace_the_input(folder, None)
+    return block
+
+
+def test_a_worker_of_another_version_is_named(hands, client, tmp_path):
+    preload = tmp_path / "preload.py"
+    preload.write_text(
+        "from distributed import versions\n"
+        "def version(name, real=versions.version):\n"
+        "    return '0.0.1' if name == 'flimage_dask' else real(name)\n"
+        "versions.version = version\n"
+        "versions._version_cached.cache_clear()\n"
+    )
+    hands.start_worker("--preload", preload)
+    client.wait_for_workers(3)
+    with pytest.raises(
+        ClusterError, match=r"the worker tcp://\S+ has flimage_dask 0\.0\.1; this process has .*install the"
+    ):
+        to_hdf5(frames_with(kill_once, tmp_path), tmp_path / "out.h5")
+    assert left_over(tmp_path) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of 1 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill_the_disk(folder, mended):
+    with contextlib.suppress(OSError), open(Path(folder, "filler"), "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+def make_read_only(folder, mended):
+    mended.touch()
+    parts = Path(folder, ".out.h5.parts")
+    subprocess.run(["mount", "--bind", parts, parts], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", parts], check=True)
+
+
+def test_the_disk_is_full(client, small_disk):
+    frames = frames_with(fill_the_disk, small_disk)
+    with pytest.raises(FileError, match="No space left on device") as caught:
+        to_hdf5(frames, small_disk / "out.h5")
+    assert not (small_disk / "out.h5").exists()
+    assert "resume=True" in str(caught.value) + "".join(caught.value.__notes__)
+    (small_disk / "filler").unlink()
+    resume(frames, small_disk / "out.h5")
+
+
+def test_the_folder_becomes_read_only(client, small_disk):
+    frames = frames_with(make_read_only, small_disk)
+    with pytest.raises(FileError, match="Read-only file system"):
+        to_hdf5(frames, small_disk / "out.h5")
+    assert not (small_disk / "out.h5").exists()
+    subprocess.run(["umount", small_disk / ".out.h5.parts"], check=True)
+    resume(frames, small_disk / "out.h5")
+
+
+def test_a_worker_does_not_see_the_file_system(hands, client, tmp_path):
+    hide = f'mount -t tmpfs tmpfs {tmp_path / "shared"} && exec "$@"'
+    (tmp_path / "shared").mkdir()
+    alone = ("unshare", "--mount", "sh", "-c", hide, "sh")
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("this user may not hide a folder from a process")
+    hands.start_worker(before=alone)
+    client.wait_for_workers(3)
+    with pytest.raises(
+        ClusterError, match=r"the worker tcp://\S+ on '.*' does not see the folder '.*shared.*file system that all"
+    ):
+        to_hdf5(frames_with(kill_once, tmp_path / "shared"), tmp_path / "shared" / "out.h5")
+    assert left_over(tmp_path / "shared") == []
