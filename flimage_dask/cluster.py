@@ -109,7 +109,7 @@ class Cluster:
                 results = self._client.persist(tasks.of(group), optimize_graph=tasks.fuse)
                 number_of.update({(results.name, k, 0, 0): number for k, number in enumerate(group)})
                 pending.update(dict(results.dask).values())
-                n_threads = sum(self._client.nthreads().values())
+                n_threads: int = sum(self._client.nthreads().values())
             return max(_BLOCKS_OF_A_SUBMISSION, _BLOCKS_AHEAD_OF_A_THREAD * n_threads)
 
         def take() -> tuple[int, Any]:

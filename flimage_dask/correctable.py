@@ -13,11 +13,12 @@ from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
 from .errors import SeriesError
 from .estimable import EstimateOptions, as_mask
-from .estimation import Background, EstimateRequest, bleach_corrected, lazy_estimate
+from .estimation import Background, EstimateRequest, bleach_corrected, lazy_estimate, name_of, remember
 from .execution import check_target
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
+from .part_run import keepsake
 from .processable import ProcessableFrames, SharedCounter, counting, in_words
 
 
@@ -189,6 +190,9 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         resources = self._resources(source, memory)
         if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
             source = source.keeping(resources.plan.kept_bytes)
+        name = name_of(source, wanted) if isinstance(wanted, EstimateRequest) else None
+        if h5out is not None and resume and name is not None:
+            _remember_what_was_found(h5out, name)
         found = self._obtain(source, wanted, resources, progress, advance)
         if h5out is not None:
             fl = lazy_series(source if target is self else target._source(progress), resources.plan.block_bytes).fl
@@ -210,6 +214,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                     "max_factor": max_factor,
                 },
                 estimate=found,
+                keepsakes={} if name is None else {name: found.to_json},
                 times=new_times,
                 overwrite=overwrite,
                 resume=resume,
@@ -217,3 +222,10 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 advance=advance,
             )
         return found.background, found.trace.copy(), found.decay.copy(), found.times.copy()
+
+
+def _remember_what_was_found(output: Output, name: str) -> None:
+    """Take over the estimate of the run that did not end."""
+    text = keepsake(output, name)
+    if text is not None:
+        remember(name, BleachingEstimate.from_json(text))

@@ -216,7 +216,7 @@ def estimate_once(source: FrameSource, request: EstimateRequest, runner: BlockRu
 
 
 def _known_or_new(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
-    name = _name_of(source, request)
+    name = name_of(source, request)
     with _kept_lock:
         found = _kept.get(name)
         if found is not None:
@@ -225,19 +225,26 @@ def _known_or_new(source: FrameSource, request: EstimateRequest, runner: BlockRu
         found = estimate(source, request, runner)
         # Changes of a series in memory through h5py leave no trace in its token.
         if source.stamp is not None:
-            _kept[name] = found
-            if len(_kept) > _KEPT_ESTIMATES:
-                _kept.popitem(last=False)
+            remember(name, found)
         return found
+
+
+def remember(name: str, found: BleachingEstimate) -> None:
+    """Keep an estimate for whoever asks for that of the same frames again; see `name_of`."""
+    with _kept_lock:
+        _kept[name] = found
+        if len(_kept) > _KEPT_ESTIMATES:
+            _kept.popitem(last=False)
 
 
 def lazy_estimate(source: FrameSource, request: EstimateRequest) -> Delayed:
     """Return an estimate as one lazy value, which all arrays with the same request share."""
     task = dask.delayed(_estimate_in_task)
-    return task(source, request, dask_key_name=_name_of(source, request))
+    return task(source, request, dask_key_name=name_of(source, request))
 
 
-def _name_of(source: FrameSource, request: EstimateRequest) -> str:
+def name_of(source: FrameSource, request: EstimateRequest) -> str:
+    """Name the estimate of a source: equal for equal frames and requests, in any process."""
     return f"bleaching-estimate-{tokenize(source.token, request)}"
 
 
@@ -364,7 +371,7 @@ def _subtract_own_background(block: NDArray[Any], border_px: int) -> NDArray[Any
 
 _KEPT_ESTIMATES = 16
 _kept: OrderedDict[str, BleachingEstimate] = OrderedDict()
-_kept_lock = threading.Lock()
+_kept_lock = threading.RLock()
 
 
 def _estimate_in_task(source: FrameSource, request: EstimateRequest) -> BleachingEstimate:

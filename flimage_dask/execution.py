@@ -41,6 +41,7 @@ def write_series(
     storage: Storage = FLIMAGE_LIKE,
     resources: Resources | None = None,
     resume: bool | None = None,
+    keepsakes: Mapping[str, Callable[[], str]] | None = None,
     on_stored: Callable[[int], None] | None = None,
 ) -> None:
     """Compute a lazy array (frame, y, x) block by block and store it as a series.
@@ -69,6 +70,8 @@ def write_series(
         What to do with the finished blocks of an earlier run: go on with them (True), remove them
         (False), or refuse to start (None). The workers of a cluster leave such blocks, and so do
         threads that are to resume.
+    keepsakes
+        What a run that goes on with this one needs not to find out again, by name; see `part_run.keepsake`.
     on_stored
         Called with a number of frames whenever some have been stored.
 
@@ -88,7 +91,7 @@ def write_series(
     check_target(output, source, overwrite=overwrite, resume=resume)
     frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
     resources = resources or _unlimited(n_frames, frame_bytes)
-    run = _run(frames, output, dtype, storage, resources.workers, resume)
+    run = _run(frames, output, dtype, storage, resources.workers, resume, keepsakes or {})
     with (
         run.opened(),
         open_output(output, overwrite=overwrite, scratch=run.scratch) as group,
@@ -144,14 +147,20 @@ def _unlimited(n_frames: int, frame_bytes: int) -> Resources:
 
 
 def _run(
-    frames: da.Array, output: Output, dtype: np.dtype[Any], storage: Storage, workers: Workers, resume: bool | None
+    frames: da.Array,
+    output: Output,
+    dtype: np.dtype[Any],
+    storage: Storage,
+    workers: Workers,
+    resume: bool | None,
+    keepsakes: Mapping[str, Callable[[], str]],
 ) -> DirectRun | PartRun:
     """Let workers write parts if they are other processes, or if the run is to be resumed."""
     if isinstance(output, h5py.Group):
         able = workers if isinstance(workers, ThisProcess) else threads_because("an open group belongs to its process")
         return DirectRun(frames, able)
     if resume or not isinstance(workers, ThisProcess):
-        return PartRun(PartFolder.of(Path(output)), frames, dtype, storage, workers, resume)
+        return PartRun(PartFolder.of(Path(output)), frames, dtype, storage, workers, resume, keepsakes)
     if resume is False:
         PartFolder.of(Path(output)).remove()
     return DirectRun(frames, workers)

@@ -6,7 +6,7 @@ order of the frames and while the workers go on.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ._version import __version__
 from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
+from .hdf5.output import Output
 from .hdf5.parts import DamagedPartError, Part, PartFolder
 from .hdf5.writer import SeriesWriter
 from .scheduling import Workers
@@ -46,6 +48,8 @@ class PartRun:
         Who writes parts.
     resume
         See `execution.write_series`.
+    keepsakes
+        What the run that goes on with this one needs not to find out again, by name.
     """
 
     folder: PartFolder
@@ -54,6 +58,7 @@ class PartRun:
     storage: Storage
     workers: Workers
     resume: bool | None
+    keepsakes: Mapping[str, Callable[[], str]]
 
     @property
     def scratch(self) -> Path:
@@ -75,7 +80,7 @@ class PartRun:
         else:
             refuse_parts(self.folder, resume=self.resume)
             self.folder.remove()
-            self.folder.create(self._identity)
+            self.folder.create(self._identity, {name: text() for name, text in self.keepsakes.items()})
         try:
             self.workers.check(self.folder.path)
             yield
@@ -205,6 +210,11 @@ class PartMaker:
             raise ClusterError(f"a worker has flimage_dask {__version__}; the client has {self.version}: install one.")
         chunks = [self.encoding.encode(np.ascontiguousarray(frame, self.dtype)) for frame in block]
         return self.folder.write(Part(self.run, first, self.encoding.dataset_options, chunks))
+
+
+def keepsake(output: Output, name: str) -> str | None:
+    """Return what an unfinished run of an output left under a name, if it did."""
+    return None if isinstance(output, h5py.Group) else PartFolder.of(Path(output)).keepsake(name)
 
 
 def refuse_parts(folder: PartFolder, *, resume: bool | None) -> None:

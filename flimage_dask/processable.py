@@ -275,6 +275,7 @@ class ProcessableFrames(EstimableFrames[View]):
         resume: bool | None,
         progress: bool | None,
         estimate: BleachingEstimate | None = None,
+        keepsakes: Mapping[str, Callable[[], str]] | None = None,
         times: NDArray[np.float64] | None = None,
         advance: "Callable[[int], None] | None" = None,
     ) -> None:
@@ -299,6 +300,7 @@ class ProcessableFrames(EstimableFrames[View]):
             source=self.path,
             overwrite=overwrite,
             resume=resume,
+            keepsakes=keepsakes,
             progress=progress,
             on_stored=advance or ignore_progress,
         )

@@ -304,6 +304,25 @@ def test_a_run_that_failed_goes_on_with_what_is_done(client, tmp_path, where):
     assert left_over(tmp_path) == []
 
 
+def test_an_estimate_is_not_made_again(client, fls, tmp_path, monkeypatch):
+    path = tmp_path / "out.h5"
+    expected = on_threads(lambda: fls.bleach_correction(tmp_path / "threads.h5", BORDER))
+    with monkeypatch.context() as patch:
+        patch.setattr("flimage_dask.hdf5.writer.SeriesWriter.store", interrupt)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            fls.bleach_correction(path, BORDER)
+    assert "resume=True" in caught.value.__notes__[0]
+    estimation._kept.clear()
+    monkeypatch.setattr("flimage_dask.estimation.estimate", None)
+    found = fls.bleach_correction(path, BORDER, resume=True)
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert np.array_equal(values(path), values(tmp_path / "threads.h5"))
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
 def test_a_run_on_threads_leaves_blocks_too_if_it_is_to_resume(fls, tmp_path):
     path = tmp_path / "out.h5"
     go = path.with_suffix(".go")

@@ -26,8 +26,8 @@ from .encoding import Chunk
 _MAGIC = b"flimage_dask part 1\n"
 _SIZE_OF_HEADER = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
-_NOTE = "run.json"
-_SUFFIX = ".part"
+_SUFFIX, _KEEPSAKE = ".part", ".json"
+_NOTE = f"run{_KEEPSAKE}"
 _TRIES_TO_REMOVE, _SECONDS_BETWEEN_TRIES = 10, 0.2
 
 
@@ -122,13 +122,22 @@ class PartFolder:
         """Tell whether it is there."""
         return self.path.is_dir()
 
-    def create(self, note: Mapping[str, Any]) -> None:
-        """Make the folder, with a note about the run."""
+    def create(self, note: Mapping[str, Any], keepsakes: Mapping[str, str]) -> None:
+        """Make the folder, with a note about the run and texts for the run that goes on with it, by name."""
         try:
             self.path.mkdir(exist_ok=True)
         except OSError as error:
             raise FileError(f"the folder '{self.path}' cannot be made: {error.strerror}.") from error
+        for name, text in keepsakes.items():
+            self._publish(f"{name}{_KEEPSAKE}", text.encode())
         self.write_note(note)
+
+    def keepsake(self, name: str) -> str | None:
+        """Return a text that an earlier run left under a name, if it did."""
+        try:
+            return (self.path / f"{name}{_KEEPSAKE}").read_text()
+        except (OSError, UnicodeDecodeError):
+            return None
 
     def write_note(self, note: Mapping[str, Any]) -> None:
         """Replace the note about the run."""
@@ -185,9 +194,9 @@ class PartFolder:
         (self.path / _name(first)).unlink(missing_ok=True)
 
     def discard_unfinished(self) -> None:
-        """Remove everything but the note and whole parts."""
+        """Remove everything but whole parts and what was noted."""
         for file in self.path.iterdir():
-            if file.name != _NOTE and file.suffix != _SUFFIX:
+            if file.suffix not in (_SUFFIX, _KEEPSAKE):
                 file.unlink(missing_ok=True)
 
     def remove(self) -> None:
