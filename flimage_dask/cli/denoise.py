@@ -16,6 +16,7 @@ from .options import (
     refuse_existing,
     storage_options,
 )
+from .workers import resume_option, worker_options
 
 
 @click.command(
@@ -31,6 +32,8 @@ from .options import (
 @storage_options
 @memory_option
 @overwrite_option
+@resume_option
+@worker_options
 @traceback_option
 def denoise(
     source: str,
@@ -42,6 +45,7 @@ def denoise(
     shuffle: bool | None,
     memory: str | None,
     overwrite: bool,
+    resume: bool | None,
 ) -> None:
     """Denoise each frame of the series IN by total variation and write the series OUT."""
     from ..memory import peak_memory
@@ -60,6 +64,7 @@ def denoise(
             shuffle=shuffle,
             memory=memory,
             overwrite=overwrite,
+            resume=resume,
         )
         seconds = perf_counter() - started
         n_frames, *frame_shape = chosen.shape

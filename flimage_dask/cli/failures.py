@@ -19,6 +19,8 @@ DATA_OR_DISK, USAGE, INTERRUPTED = 1, 2, 130
 #: Ways out that a message names in Python, and how they are called here.
 _OPTIONS = (
     (r"overwrite=True", "--overwrite"),
+    (r"resume=True", "--resume"),
+    (r"resume=False", "--no-resume"),
     (r"times=…? or frame_interval=…?(?: in seconds)?", "--frame-interval SECONDS"),
     (r"border_px=", "--border "),
     (r"frame_interval=", "--frame-interval "),
@@ -59,9 +61,9 @@ class OneLineErrors(click.Group):
         except click.ClickException as error:
             code = error.exit_code
             say("error", _usage_in_words(error))
-        except click.Abort:
+        except click.Abort as abort:
             code = INTERRUPTED
-            say("error", "interrupted.")
+            say("error", str(abort) or "interrupted.")
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -71,13 +73,13 @@ class OneLineErrors(click.Group):
         except KeyboardInterrupt as interrupt:
             if sys.stderr.isatty():
                 click.echo(err=True)  # ends the line on which the terminal shows ^C
-            raise click.Abort from interrupt
+            raise click.Abort(_with_notes("interrupted.", interrupt)) from interrupt
         except BrokenPipeError:
             raise
         except (FlimageError, OSError, ImportError) as error:
             if ctx.meta.get(_TRACEBACK):
                 click.echo(traceback.format_exc(), err=True, nl=False)
-            say("error", _in_words(error))
+            say("error", _with_notes(_in_words(error), error))
             ctx.exit(USAGE if isinstance(error, ParameterError) else DATA_OR_DISK)
 
 
@@ -139,6 +141,11 @@ def _in_words(error: Exception) -> str:
         place = f"'{error.filename}': " if error.filename is not None else ""
         return f"{place}{error.strerror}."
     return in_words_of_the_command_line(str(error))
+
+
+def _with_notes(text: str, error: BaseException) -> str:
+    """Add what was noted about an error on its way, such as how to go on."""
+    return " ".join([text, *map(in_words_of_the_command_line, getattr(error, "__notes__", ()))])
 
 
 def _usage_in_words(error: click.ClickException) -> str:

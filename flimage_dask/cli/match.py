@@ -17,6 +17,7 @@ from .options import (
     refuse_existing,
     storage_options,
 )
+from .workers import resume_option, worker_options
 
 
 @click.command(
@@ -39,6 +40,8 @@ from .options import (
 @storage_options
 @memory_option
 @overwrite_option
+@resume_option
+@worker_options
 @traceback_option
 def match(
     source: str,
@@ -51,6 +54,7 @@ def match(
     shuffle: bool | None,
     memory: str | None,
     overwrite: bool,
+    resume: bool | None,
 ) -> None:
     """Give each frame of the series IN the distribution of brightness of one of them; write OUT.
 
@@ -74,6 +78,7 @@ def match(
             shuffle=shuffle,
             memory=memory,
             overwrite=overwrite,
+            resume=resume,
         )
         seconds = perf_counter() - started
         n_frames, *frame_shape = chosen.shape

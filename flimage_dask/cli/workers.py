@@ -1,0 +1,102 @@
+"""Options that say who does the work: the workers of a cluster, processes of this machine, or threads."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import ClusterError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_SECONDS_TO_CONNECT = 10
+
+resume_option = click.option(
+    "--resume/--no-resume",
+    default=None,
+    help="Go on with the finished blocks that an earlier run of OUT left, or start again. With --resume, threads leave "
+    "such blocks too.",
+)
+
+
+def worker_options(command: _Command) -> _Command:
+    """Add the options --scheduler, --workers and --threads, and run a command on those that they name."""
+
+    @wraps(command)
+    def run(*arguments: Any, scheduler: str | None, workers: int | None, threads: int | None, **options: Any) -> Any:
+        with _working(scheduler, workers, threads):
+            return command(*arguments, **options)
+
+    added: tuple[Callable[[Any], Any], ...] = (
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Let the workers of a dask cluster do it, such as tcp://127.0.0.1:8786. They must see IN and OUT "
+            "under the same paths.",
+        ),
+        click.option(
+            "--workers",
+            metavar="N",
+            type=click.IntRange(1),
+            help="Start so many processes on this machine and let them do it.",
+        ),
+        click.option(
+            "--threads",
+            metavar="N",
+            type=click.IntRange(1),
+            help="Work on so many threads, with --workers in each process. By default one for each core.",
+        ),
+    )
+    decorated: Any = run
+    for option in reversed(added):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _working(scheduler: str | None, n_workers: int | None, n_threads: int | None) -> Iterator[None]:
+    if scheduler is not None and (n_workers or n_threads):
+        raise click.UsageError("--scheduler brings its own workers: leave out --workers and --threads")
+    if scheduler is not None:
+        with _connected_to(scheduler):
+            yield
+    elif n_workers is not None:
+        with _processes(n_workers, n_threads):
+            yield
+    else:
+        import dask
+
+        with dask.config.set({} if n_threads is None else {"num_workers": n_threads}):
+            yield
+
+
+@contextmanager
+def _connected_to(address: str) -> Iterator[None]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_SECONDS_TO_CONNECT)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"no scheduler answers at '{address}': start one with: dask scheduler.") from error
+    with client:
+        yield
+
+
+@contextmanager
+def _processes(n_workers: int, n_threads: int | None) -> Iterator[None]:
+    from dask.system import CPU_COUNT
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=n_threads or max(1, CPU_COUNT // n_workers),
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+        ) as cluster,
+        Client(cluster),
+    ):
+        yield

@@ -1,0 +1,75 @@
+"""What runs that did not end left on the disk: folders of finished blocks, and outputs that are not whole."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import FileError, FileMissingError
+from .parts import PartFolder
+
+_PARTS = re.compile(r"\.(?P<target>.+)\.parts")
+_PARTIAL = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{8}\.partial")
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that a run left.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    target
+        The output that it was to become.
+    n_blocks
+        Number of finished blocks, with which the same call can go on; None for an output that is not whole,
+        with which nobody can.
+    n_bytes
+        Its size.
+    age
+        Time since it last changed [s].
+    """
+
+    path: Path
+    target: Path
+    n_blocks: int | None
+    n_bytes: int
+    age: float
+
+    def remove(self) -> None:
+        """Remove it."""
+        if self.n_blocks is None:
+            self.path.unlink(missing_ok=True)
+        else:
+            PartFolder(self.path).remove()
+
+
+def find_leftovers(folder: Path) -> list[Leftover]:
+    """Find what runs that did not end, or that still go on, left in a folder.
+
+    Raises
+    ------
+    FileMissingError
+        (a FileNotFoundError) if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileMissingError(f"the folder '{folder}' does not exist.")
+    try:
+        return sorted(_leftovers(folder), key=lambda leftover: leftover.path)
+    except OSError as error:
+        raise FileError(f"the folder '{folder}' cannot be read: {error.strerror}.") from error
+
+
+def _leftovers(folder: Path) -> Iterator[Leftover]:
+    for path in folder.iterdir():
+        if (found := _PARTS.fullmatch(path.name)) and path.is_dir():
+            parts = PartFolder(path)
+            yield Leftover(path, folder / found["target"], len(parts.finished()), parts.size(), _age(path))
+        elif (found := _PARTIAL.fullmatch(path.name)) and path.is_file():
+            yield Leftover(path, folder / found["target"], None, path.stat().st_size, _age(path))
+
+
+def _age(path: Path) -> float:
+    return max(0.0, time.time() - path.stat().st_mtime)

@@ -1,0 +1,40 @@
+"""What unfinished runs left, as text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..hdf5.leftovers import Leftover
+from .text import clean, counted
+from .units import format_size, format_time
+
+
+def leftovers_text(folder: Path, found: Sequence[Leftover], *, removed: bool) -> str:
+    """Describe what unfinished runs left in a folder, one line each.
+
+    Parameters
+    ----------
+    folder
+        Where it was looked for.
+    found
+        What there is.
+    removed
+        Whether it is to be removed.
+    """
+    if not found:
+        return f"nothing is left over in '{clean(str(folder))}'."
+    lines = [
+        f"  {clean(leftover.target.name, 40):<40}  {_kind(leftover):>16}  {format_size(leftover.n_bytes):>8}  "
+        f"{_age(leftover):>8} old"
+        for leftover in found
+    ]
+    total = format_size(sum(leftover.n_bytes for leftover in found))
+    end = f"removed {total}." if removed else f"{total} in all. Remove them with --remove."
+    return "\n".join([f"unfinished outputs in '{clean(str(folder))}':", "", *lines, "", end])
+
+
+def _kind(leftover: Leftover) -> str:
+    return "not whole" if leftover.n_blocks is None else counted(leftover.n_blocks, "block")
+
+
+def _age(leftover: Leftover) -> str:
+    return format_time(max(1, round(leftover.age)))

@@ -1,0 +1,122 @@
+"""Parts of an output: whole or not there, and never believed without a checksum."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flimage_dask.errors import FileError, FileMissingError
+from flimage_dask.hdf5.encoding import Chunk
+from flimage_dask.hdf5.leftovers import find_leftovers
+from flimage_dask.hdf5.parts import DamagedPartError, Part, PartFolder
+
+PART = Part("run", 40, {"shuffle": True}, [Chunk(b"abc"), Chunk(b"", 1), Chunk(bytes(range(256)))])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return the folder of the parts of an output, with one part."""
+    folder = PartFolder.of(tmp_path / "out.h5")
+    folder.create({"n_blocks": 3}, {"estimate": "{}"})
+    folder.write(PART)
+    return folder
+
+
+chunks = st.lists(st.builds(Chunk, st.binary(max_size=50), st.integers(0, 7)), max_size=5)
+
+
+@given(st.text(), st.integers(0, 10**9), chunks)
+def test_a_part_is_read_as_it_was_written(run, first, chunks):
+    read = Part.from_bytes(Part(run, first, {"level": 2}, chunks).to_bytes())
+
+    assert (read.run, read.first, read.storage) == (run, first, {"level": 2})
+    assert [(bytes(chunk.content), chunk.skipped) for chunk in read.chunks] == chunks
+
+
+@given(st.data())
+def test_a_part_with_any_bit_flipped_or_any_end_missing_is_refused(data):
+    stored = bytearray(PART.to_bytes())
+    if data.draw(st.booleans()):
+        stored[data.draw(st.integers(0, len(stored) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del stored[data.draw(st.integers(0, len(stored) - 1)) :]
+    with pytest.raises(DamagedPartError):
+        Part.from_bytes(bytes(stored))
+
+
+@pytest.mark.parametrize("header", [b"[]", b"{}", b"nonsense", b'{"run": 1, "sizes": "x"}'])
+def test_a_header_that_nobody_wrote_is_refused(header):
+    from isal import isal_zlib
+
+    from flimage_dask.hdf5.parts import _CHECKSUM, _MAGIC, _SIZE_OF_HEADER
+
+    content = _MAGIC + _SIZE_OF_HEADER.pack(len(header)) + header
+    with pytest.raises(DamagedPartError, match="header that cannot be read"):
+        Part.from_bytes(content + _CHECKSUM.pack(isal_zlib.crc32(content)))
+
+
+def test_finished_parts_are_found_in_the_order_of_their_frames(folder):
+    for first in (1000, 8, 200):
+        folder.write(Part("run", first, {}, []))
+    (folder.path / "notes.part").touch()
+
+    assert folder.finished() == [8, 40, 200, 1000]
+
+
+def test_a_part_that_is_written_by_many_at_once_is_whole(folder):
+    part = Part("run", 0, {}, [Chunk(bytes(100_000))])
+    threads = [threading.Thread(target=folder.write, args=[part]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert bytes(folder.read(0).chunks[0].content) == bytes(100_000)
+    assert [file.name for file in folder.path.iterdir() if file.suffix == ".tmp"] == []
+
+
+def test_a_missing_part_and_a_missing_folder_are_told_apart(folder):
+    with pytest.raises(DamagedPartError, match="is missing"):
+        folder.read(0)
+    folder.remove()
+    with pytest.raises(FileMissingError, match="was removed during the run"):
+        folder.read(0)
+    with pytest.raises(FileMissingError, match="was removed during the run"):
+        folder.write(PART)
+
+
+def test_what_is_not_finished_is_discarded_and_the_rest_kept(folder):
+    (folder.path / "000000001.part.deadbeef.tmp").touch()
+    (folder.path / ".out.h5.deadbeef.partial").touch()
+    folder.discard_unfinished()
+
+    assert sorted(file.name for file in folder.path.iterdir()) == ["000000040.part", "estimate.json", "run.json"]
+    assert folder.keepsake("estimate") == "{}"
+    assert folder.keepsake("other") is None
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "nonsense", "\xff"])
+def test_a_note_that_cannot_be_read_is_an_empty_one(folder, content):
+    (folder.path / "run.json").write_text(content, encoding="latin-1")
+    assert folder.note() == {}
+
+
+def test_leftovers_are_found_by_their_names(folder, tmp_path):
+    partial = tmp_path / ".other.h5.0123abcd.partial"
+    partial.write_bytes(bytes(10))
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "whole.h5").touch()
+    found = find_leftovers(tmp_path)
+
+    assert [(one.target.name, one.n_blocks) for one in found] == [("other.h5", None), ("out.h5", 1)]
+    assert found[0].n_bytes == 10
+    assert found[1].n_bytes == sum(file.stat().st_size for file in folder.path.iterdir())
+    for one in found:
+        one.remove()
+    assert find_leftovers(tmp_path) == []
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    with pytest.raises(FileError, match="does not exist"):
+        find_leftovers(tmp_path / "nowhere")
