@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .block_tasks import BlockTasks, in_groups, with_shared_values
 from .errors import ClusterError
+from .memory import reuse_freed_memory
 
 # Each submission costs the client and the scheduler some 20 ms, whatever its size. It goes out while as many
 # blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.
@@ -99,7 +100,7 @@ class Cluster:
         """
         from distributed import as_completed
 
-        tasks = BlockTasks(frames, function, arguments, self._keep)
+        tasks = BlockTasks(frames, _on_worker, (function, arguments), self._keep)
         # Results are fetched as they come, several at a time: one by one each would take 9 ms.
         pending = as_completed(with_results=True)
         number_of: dict[Any, int] = {}
@@ -166,6 +167,11 @@ def _try_folder(probe_of_client: str) -> str | None:
     except OSError as error:
         return f"on '{socket.gethostname()}' cannot write to the folder '{probe.parent}' ({error.strerror})"
     return None
+
+
+def _on_worker(block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    reuse_freed_memory()
+    return function(block, first, *arguments)
 
 
 def _measure(block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

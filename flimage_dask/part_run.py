@@ -6,11 +6,13 @@ order of the frames and while the workers go on.
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import dask.array as da
@@ -25,6 +27,8 @@ from .hdf5.output import Output
 from .hdf5.parts import DamagedPartError, Part, PartFolder
 from .hdf5.writer import SeriesWriter
 from .scheduling import Workers
+
+_log = logging.getLogger(__name__)
 
 # A part that is damaged each time it is written is no accident.
 _MOST_TRIES = 3
@@ -94,16 +98,19 @@ class PartRun:
         frames = self.workers.prepared(self.frames)
         maker = self._maker(frames)
         writer.use(maker.encoding, self.folder.note()["share"])
+        copied = _Copied()
         ready = self._finished()
         missing = [number for number in range(frames.numblocks[0]) if number not in ready]
         n_stored = 0
         for number, _ in self.workers.run(frames, missing, _write_part, maker):
             ready.add(number)
             while n_stored in ready:
-                self._store(n_stored, writer, frames, maker)
+                copied.add(self._store, n_stored, writer, frames, maker)
                 n_stored += 1
+        copied.parts_are_done()
         for number in range(n_stored, frames.numblocks[0]):
-            self._store(number, writer, frames, maker)
+            copied.add(self._store, number, writer, frames, maker)
+        _log.debug("%s", copied)
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
@@ -147,8 +154,8 @@ class PartRun:
         number_of = {first: number for number, first in enumerate(self._starts)}
         return {number_of[first] for first in self.folder.finished() if first in number_of}
 
-    def _store(self, number: int, writer: SeriesWriter, frames: da.Array, maker: "PartMaker") -> None:
-        """Copy a part into the output; if it is damaged, let it be made again."""
+    def _store(self, number: int, writer: SeriesWriter, frames: da.Array, maker: "PartMaker") -> int:
+        """Copy a part into the output, and return its size; if it is damaged, let it be made again."""
         first, n_frames = self._starts[number], self.frames.chunks[0][number]
         for _ in range(_MOST_TRIES):
             try:
@@ -162,7 +169,7 @@ class PartRun:
                     pass
             else:
                 writer.store(first, part.chunks)
-                return
+                return sum(chunk.nbytes for chunk in part.chunks)
         raise FileError(
             f"the block of frame {first} {reason} each time it is read back from '{self.folder.path}': check that "
             f"disk, or write to another one."
@@ -178,6 +185,34 @@ class PartRun:
             f"{n_finished} of {self.frames.numblocks[0]} blocks are done: go on with resume=True, or start again with "
             f"resume=False."
         )
+
+
+class _Copied:
+    """How fast parts are copied, and how much is left to be copied once the last one is there."""
+
+    def __init__(self) -> None:
+        self._start = perf_counter()
+        self._at_last_part = self._start
+        self._n_bytes = 0
+        self._seconds = 0.0
+
+    def __str__(self) -> str:
+        whole, before = (moment - self._start for moment in (perf_counter(), self._at_last_part))
+        rate = self._n_bytes / self._seconds / 1e6 if self._seconds else 0.0
+        return (
+            f"the last part came after {before:.3f} s, the output was filled after {whole:.3f} s; "
+            f"{self._n_bytes / 1e6:.1f} MB were copied at {rate:.0f} MB/s."
+        )
+
+    def add(self, copy: Callable[..., int], *arguments: Any) -> None:
+        """Copy a part."""
+        start = perf_counter()
+        self._n_bytes += copy(*arguments)
+        self._seconds += perf_counter() - start
+
+    def parts_are_done(self) -> None:
+        """Take note that the last part is there."""
+        self._at_last_part = perf_counter()
 
 
 @dataclass(frozen=True)

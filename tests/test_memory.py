@@ -1,3 +1,5 @@
+import os
+import platform
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -23,11 +25,11 @@ def test_the_peak_of_a_parent_is_not_that_of_its_child():
     assert int(child.stdout) < held.nbytes
 
 
-@pytest.mark.parametrize(("platform", "expected"), [("linux", 5 * 1024), ("darwin", 5)])
-def test_the_unit_of_the_system_is_minded(monkeypatch, tmp_path, platform, expected):
+@pytest.mark.parametrize(("system", "expected"), [("linux", 5 * 1024), ("darwin", 5)])
+def test_the_unit_of_the_system_is_minded(monkeypatch, tmp_path, system, expected):
     usage = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda who: SimpleNamespace(ru_maxrss=5))
     monkeypatch.setattr(memory, "_STATUS", tmp_path / "absent")
-    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform=system))
     monkeypatch.setitem(sys.modules, "resource", usage)
     assert peak_memory() == expected
 
@@ -38,3 +40,26 @@ def test_windows_is_asked_through_psutil(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "resource", None)
     monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(Process=lambda: process))
     assert peak_memory() == 7
+
+
+REUSE = """
+import resource
+import numpy as np
+from flimage_dask.memory import reuse_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones(1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+afresh = faults()
+reuse_freed_memory()
+faults()
+print(faults() / afresh)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have no such limits")
+def test_freed_memory_is_reused_where_it_was_to_be_given_back():
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
+    found = subprocess.run([sys.executable, "-c", REUSE], env=environment, capture_output=True, text=True, check=True)
+    assert float(found.stdout) < 0.1

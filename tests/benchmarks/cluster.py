@@ -1,0 +1,396 @@
+"""Figures of a run on a cluster: ``python -m tests.benchmarks.cluster speed assembly growth memory workers clients``.
+
+Everything runs on this machine: workers are processes with one thread each, on the loopback. Without a name all
+experiments run, in some ten minutes; ``--runs`` is the number of those in which somebody is killed.
+"""
+
+import argparse
+import logging
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dask
+import dask.array as da
+import numpy as np
+import psutil
+from distributed import Client, LocalCluster
+
+from flimage_dask import FLSeries, estimation, to_hdf5
+from flimage_dask.hdf5.parts import PartFolder
+
+from .bench import FULL, Bench
+from .data import Recipe
+from .machine import Machine
+from .measure import Turns, alias, in_turns, tell
+
+_MIDDLE = Recipe("integer", 512, 1000)
+_SHORT = Recipe("integer", 512, 100)
+
+
+@contextmanager
+def cluster(n_workers=2, **options):
+    """Start workers of one thread."""
+    with (
+        LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            **options,
+        ) as started,
+        Client(started) as client,
+    ):
+        yield client
+
+
+def correct(source, target, **options):
+    """Correct a series that nothing is remembered of."""
+    estimation._kept.clear()
+    with FLSeries(h5file=source, h5mode="r") as fls:
+        fls.bleach_correction(target, progress=False, **options)
+
+
+def frames_of(path):
+    """Return all frames of a file, computed by threads."""
+    with FLSeries(h5file=path, h5mode="r") as fls, dask.config.set(scheduler="threads"):
+        return fls.raw_fl.compute()
+
+
+def speed(bench, options):
+    """Compare two processes with two threads."""
+    source = bench.series(_MIDDLE)
+    with cluster() as client:
+
+        def by_processes(scratch):
+            client.run(forget)
+            return lambda: correct(alias(source, scratch), scratch / "out.h5")
+
+        def by_threads(scratch):
+            def run():
+                with dask.config.set(scheduler="threads", num_workers=2):
+                    correct(alias(source, scratch), scratch / "out.h5")
+
+            return run
+
+        times = in_turns({"2 processes": by_processes, "2 threads": by_threads}, bench.n_turns, bench.folder)
+    for name, seconds in times.items():
+        show("speed", name, seconds.as_rate(_MIDDLE.n_bytes / 1e6), "MB/s")
+    show("speed", "processes / threads", times["2 threads"].over(times["2 processes"]), "goal 0.85")
+
+
+def forget():
+    """Let a worker start with nothing remembered."""
+    estimation._kept.clear()
+
+
+def assembly(bench, options):
+    """Measure what is left to do once the last part is there, and how fast parts are copied."""
+    source = bench.series(_MIDDLE)
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    log = logging.getLogger("flimage_dask.part_run")
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    shares, rates, wholes = [], [], []
+    with cluster():
+        for _ in range(bench.n_turns):
+            with TemporaryDirectory(dir=bench.folder) as scratch:
+                start = time.perf_counter()
+                correct(alias(source, Path(scratch)), Path(scratch) / "out.h5")
+                whole = time.perf_counter() - start
+            last, filled, _, rate = map(float, re.findall(r"[\d.]+(?= )", lines[-1])[:4])
+            shares.append((filled - last) / whole)
+            rates.append(rate)
+            wholes.append(whole)
+    log.removeHandler(handler)
+    show("assembly", "share of the run after the last part", Turns(tuple(shares)).times(100), "% (goal 10)")
+    show("assembly", "parts are copied at", Turns(tuple(rates)), "MB/s")
+    show("assembly", "the disk alone, written and brought to it", disk_alone(bench), "MB/s")
+
+
+def disk_alone(bench):
+    """Write as many bytes as an output has."""
+    rates = []
+    for _ in range(bench.n_turns):
+        with TemporaryDirectory(dir=bench.folder) as scratch:
+            content = np.random.default_rng(0).bytes(200_000_000)
+            start = time.perf_counter()
+            with open(Path(scratch) / "raw", "wb") as file:
+                file.write(content)
+                os.fsync(file.fileno())
+            rates.append(200 / (time.perf_counter() - start))
+    return Turns(tuple(rates))
+
+
+def growth(bench, options):
+    """Measure time and memory of client and scheduler for more and more blocks of one tiny frame."""
+    for n_blocks in (1_000, 10_000, 100_000):
+        command = [sys.executable, "-m", "tests.benchmarks.cluster", "one-growth", "--blocks", str(n_blocks)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+        print(found.stdout, end="", flush=True)
+
+
+def one_growth(bench, options):
+    """Write blocks of one frame each, in a fresh process."""
+    n_blocks = options.blocks
+    frames = da.zeros((n_blocks, 8, 8), chunks=(1, 8, 8), dtype="f4")
+    # What a row of small blocks costs, all of it: a frame of real size is far above it.
+    frames = frames.map_blocks(np.add, np.float32(1), dtype="f4")
+    with TemporaryDirectory(dir=options.folder) as scratch, cluster() as client:
+        scheduler = client.cluster.scheduler
+        watch = Watch({"client and scheduler": [os.getpid()], "workers": list(client.run(os.getpid).values())})
+        most = {"tasks": 0}
+        stop = threading.Event()
+
+        def count():
+            while not stop.wait(0.1):
+                most["tasks"] = max(most["tasks"], len(scheduler.tasks))
+
+        counter = threading.Thread(target=count)
+        counter.start()
+        with watch:
+            start = time.perf_counter()
+            to_hdf5(frames, Path(scratch) / "out.h5", progress=False)
+            seconds = time.perf_counter() - start
+        stop.set()
+        counter.join()
+    peaks = ", ".join(f"{name} {peak / 1e6:.0f} MB" for name, peak in watch.peaks.items())
+    print(
+        f"growth     {n_blocks:>7,} blocks: {1e3 * seconds / n_blocks:.2f} ms a block, at most {most['tasks']} tasks "
+        f"with the scheduler; peak of {peaks}"
+    )
+
+
+class Watch:
+    """The largest resident memory of some processes, as it is seen every 50 ms."""
+
+    def __init__(self, pids):
+        self._pids = pids
+        self.peaks = dict.fromkeys(pids, 0)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self):
+        while not self._stop.wait(0.05):
+            for name, pids in self._pids.items():
+                most = max(psutil.Process(pid).memory_info().rss for pid in pids)
+                self.peaks[name] = max(self.peaks[name], most)
+
+
+def memory(bench, options):
+    """Compare the peak memory of client, scheduler and workers with that for an eighth of the frames."""
+    peaks = {}
+    for n_frames in (_MIDDLE.n_frames, 8 * _MIDDLE.n_frames):
+        source = bench.series(Recipe("integer", 512, n_frames))
+        with HandStarted(bench.folder) as pids, TemporaryDirectory(dir=bench.folder) as scratch:
+            # The client is a process of its own, so that nothing of this one is measured.
+            code = (
+                "import sys; from distributed import Client; from tests.benchmarks.cluster import correct\n"
+                "with Client(scheduler_file=sys.argv[1]): correct(sys.argv[2], sys.argv[3])"
+            )
+            command = [sys.executable, "-c", code, pids["file"], str(source), str(Path(scratch) / "out.h5")]
+            process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+            with Watch({"client": [process.pid], "scheduler": pids["scheduler"], "worker": pids["workers"]}) as watch:
+                time.sleep(0.1)
+                wait_quietly(process, watch)
+            peaks[n_frames] = watch.peaks
+    short, long = peaks.values()
+    for name, goal in (("client", 1.1), ("scheduler", 1.5), ("worker", 1.1)):
+        print(
+            f"memory     {name:10} {short[name] / 1e6:.0f} MB for {_MIDDLE.n_frames:,} frames, {long[name] / 1e6:.0f} MB "
+            f"for 8 times as many: {long[name] / short[name]:.2f}x (goal {goal})"
+        )
+
+
+def wait_quietly(process, watch):
+    """Wait for a process, and stop looking at it before it is gone."""
+    zombie = psutil.Process(process.pid)
+    while zombie.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.02)
+    watch.__exit__()
+    watch._stop.set()
+    if process.wait():
+        raise RuntimeError("the client failed")
+
+
+class HandStarted:
+    """A scheduler and two workers as processes of their own."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def __enter__(self):
+        from tests.hands import HandStartedCluster
+
+        self._scratch = TemporaryDirectory(dir=self._folder)
+        self._cluster = HandStartedCluster(self._scratch.name).__enter__().start_workers(2)
+        self._client = Client(scheduler_file=str(self._cluster.scheduler_file))
+        self._client.wait_for_workers(2)
+        return {
+            "file": str(self._cluster.scheduler_file),
+            "scheduler": [self._cluster.scheduler.pid],
+            "workers": [worker.pid for worker in self._cluster.workers],
+        }
+
+    def __exit__(self, *exception):
+        self._client.close()
+        self._cluster.__exit__()
+        self._scratch.cleanup()
+
+
+def workers(bench, options):
+    """Kill a worker at a random moment of each run."""
+    source = bench.series(_SHORT)
+    chance = random.Random(0)
+    n_right = n_killed = 0
+    with TemporaryDirectory(dir=bench.folder) as scratch:
+        reference = Path(scratch) / "reference.h5"
+        correct(source, reference)
+        expected = frames_of(reference)
+        with cluster() as client:
+            start = time.perf_counter()
+            correct(source, Path(scratch) / "first.h5")
+            usual = time.perf_counter() - start
+            for number in range(options.runs):
+                client.wait_for_workers(2)
+                pids = list(client.run(os.getpid).values())
+                killer = threading.Timer(chance.uniform(0, usual), os.kill, (chance.choice(pids), signal.SIGKILL))
+                killer.start()
+                target = Path(scratch) / f"{number}.h5"
+                correct(source, target)
+                n_killed += not killer.is_alive()
+                killer.cancel()
+                killer.join()
+                n_right += np.array_equal(frames_of(target), expected) and not PartFolder.of(target).exists()
+                target.unlink()
+    print(
+        f"workers    {n_right} of {options.runs} runs right, a worker was killed at a random moment during {n_killed}"
+    )
+
+
+def clients(bench, options):
+    """Kill the client at a random moment of each run, and go on."""
+    source = bench.series(_SHORT)
+    chance = random.Random(1)
+    n_right = n_killed = n_resumed = n_again = 0
+    code = (
+        "import sys; from distributed import Client; from tests.benchmarks.cluster import correct\n"
+        "with Client(sys.argv[1]): correct(sys.argv[2], sys.argv[3])"
+    )
+    with TemporaryDirectory(dir=bench.folder) as scratch:
+        reference = Path(scratch) / "reference.h5"
+        correct(source, reference)
+        expected = frames_of(reference)
+        with cluster() as client:
+            for number in range(options.runs):
+                target = Path(scratch) / f"{number}.h5"
+                parts = PartFolder.of(target)
+                command = [sys.executable, "-c", code, client.scheduler.address, str(source), str(target)]
+                process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+                n_wanted = chance.randrange(0, 40)
+                while process.poll() is None and (not parts.exists() or len(parts.finished()) < n_wanted):
+                    time.sleep(0.002)
+                process.kill()
+                n_killed += process.wait() == -signal.SIGKILL
+                while any(client.processing().values()):
+                    time.sleep(0.02)
+                before = stamps(parts)
+                n_resumed += bool(before)
+                with Watched(parts) as seen:
+                    correct(source, target, resume=True, overwrite=True)
+                n_again += sum(seen.stamps.get(first, stamp) != stamp for first, stamp in before.items())
+                n_right += np.array_equal(frames_of(target), expected) and not parts.exists()
+                target.unlink()
+    print(
+        f"clients    {n_right} of {options.runs} runs right after the client was killed in {n_killed}; {n_resumed} went "
+        f"on with finished blocks, of which {n_again} were done again"
+    )
+
+
+def stamps(parts):
+    """Return which finished parts are there, and when they were written."""
+    return {first: (parts.path / f"{first:09d}.part").stat().st_mtime_ns for first in parts.finished()}
+
+
+class Watched:
+    """The time at which each part was written last, as it is seen every 2 ms while a run goes on."""
+
+    def __init__(self, parts):
+        self._parts = parts
+        self.stamps = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self):
+        while not self._stop.wait(0.002):
+            try:
+                self.stamps |= stamps(self._parts)
+            except OSError:
+                continue  # the folder is removed at the end
+
+
+def show(experiment, name, turns, unit):
+    """Print the median and the range of some turns."""
+    print(f"{experiment:10} {name:42} {turns.median:8.3g}  ({turns.low:.3g} to {turns.high:.3g}) {unit}", flush=True)
+
+
+EXPERIMENTS = {
+    "speed": speed,
+    "assembly": assembly,
+    "growth": growth,
+    "memory": memory,
+    "workers": workers,
+    "clients": clients,
+}
+
+
+def main():
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.cluster", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(EXPERIMENTS))
+    parser.add_argument("--runs", type=int, default=50, help="runs in which a worker or a client is killed")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of what is timed")
+    parser.add_argument("--blocks", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help="keep the data here for another run")
+    options = parser.parse_args()
+    if options.names == ["one-growth"]:
+        one_growth(None, options)
+        return
+    tell(str(Machine.here()))
+    with TemporaryDirectory(prefix="benchmark_") as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        bench = Bench(folder.resolve(), FULL, options.repeats)
+        for name in options.names or EXPERIMENTS:
+            EXPERIMENTS[name](bench, options)
+
+
+if __name__ == "__main__":
+    main()
