@@ -216,8 +216,8 @@ def memory(bench, options):
     short, long = peaks.values()
     for name, goal in (("client", 1.1), ("scheduler", 1.5), ("worker", 1.1)):
         print(
-            f"memory     {name:10} {short[name] / 1e6:.0f} MB for {_MIDDLE.n_frames:,} frames, {long[name] / 1e6:.0f} MB "
-            f"for 8 times as many: {long[name] / short[name]:.2f}x (goal {goal})"
+            f"memory     {name:10} {short[name] / 1e6:.0f} MB for {_MIDDLE.n_frames:,} frames, "
+            f"{long[name] / 1e6:.0f} MB for 8 times as many: {long[name] / short[name]:.2f}x (goal {goal})"
         )
 
 
@@ -321,8 +321,8 @@ def clients(bench, options):
                 n_right += np.array_equal(frames_of(target), expected) and not parts.exists()
                 target.unlink()
     print(
-        f"clients    {n_right} of {options.runs} runs right after the client was killed in {n_killed}; {n_resumed} went "
-        f"on with finished blocks, of which {n_again} were done again"
+        f"clients    {n_right} of {options.runs} runs right after the client was killed in {n_killed}; {n_resumed} "
+        f"went on with finished blocks, of which {n_again} were done again"
     )
 
 
