@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from .budget import MemoryPlan
 from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
-from .correction.denoise import denoise_tv, load_restoration
+from .correction.denoise import denoise_tv
 from .correction.histogram import check_variant, distribution, match_histograms
+from .correction.restoration import load_restoration
 from .errors import FrameNotFoundError, ParameterError
 from .estimable import EstimableFrames, ignore_progress
 from .estimation import Background, background_corrected, check_background
@@ -297,7 +298,7 @@ class ProcessableFrames(EstimableFrames[View]):
 
 
 def _denoised(fl: da.Array, weight: float) -> da.Array:
-    load_restoration()
+    load_restoration("denoising")
     if not 0 < weight < np.inf:
         raise ParameterError(f"weight={weight!r} must be a positive number.")
     return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
