@@ -8,16 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .correction.bleaching import BleachingEstimate
+from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
+from .correction.preparation import Background
 from .errors import SeriesError
 from .estimable import EstimateOptions, as_mask
-from .estimation import Background, EstimateRequest, bleach_corrected, lazy_estimate
+from .estimation import EstimateRequest, bleach_corrected, lazy_estimate
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output, check_output
 from .lazy import lazy_series
-from .processable import ProcessableFrames, SharedCounter, counting, in_words
+from .processable import ProcessableFrames, SharedCounter, counting
 
 
 class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
@@ -39,6 +41,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
         estimate: BleachingEstimate | None = None,
     ) -> da.Array:
         """Correct photobleaching lazily.
@@ -47,12 +51,13 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         ----------
         border_px, background, trace, mask, saturation
             See `estimate_bleaching`.
-        model, exclude, robust, correction, max_factor, parameters, times, frame_interval
+        model, exclude, robust, correction, max_factor, parameters, times, frame_interval, dark, flat
             See `estimate_bleaching`.
         estimate
             A known estimate of a series with as many frames, instead of making one from these frames. Its
-            background is subtracted, and the arguments above are not used; for another background
-            give ``dataclasses.replace(estimate, background=…)``.
+            background is subtracted, and the arguments above are not used, but for those that prepare each
+            frame: the fields, a `Profile` and a `RollingBall`, which must be those of the estimate. For another
+            background give ``dataclasses.replace(estimate, background=…)``.
 
         Returns
         -------
@@ -77,11 +82,14 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         """
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
-        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
-        wanted = self._wanted(estimate, options)
+        fields = Fields.of(dark, flat)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
+        wanted, choice = self._wanted(estimate, options)
+        source = self._source().prepared(choice.preparation)
+        fl = lazy_series(source).fl
         if isinstance(wanted, EstimateRequest):
-            return bleach_corrected(self.fl, lazy_estimate(self._source(), wanted))
-        return bleach_corrected(self.fl, wanted)
+            return bleach_corrected(fl, lazy_estimate(source, wanted))
+        return bleach_corrected(fl, wanted)
 
     def bleach_correction(
         self,
@@ -103,6 +111,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
         estimate: BleachingEstimate | None = None,
         compression: Compression = "gzip",
         level: int | None = None,
@@ -120,7 +130,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             None writes nothing.
         border_px, background, trace, mask, saturation, progress
             See `estimate_bleaching`.
-        model, exclude, robust, correction, max_factor, parameters, times, frame_interval
+        model, exclude, robust, correction, max_factor, parameters, times, frame_interval, dark, flat
             See `estimate_bleaching`.
         flscorr
             Frames to correct instead of these, such as a denoised version of them.
@@ -168,24 +178,27 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         storage = Storage(compression, level, shuffle)
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
-        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
+        fields = Fields.of(dark, flat)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
         if estimate is None:
-            options.checked_background(self._frame_shape())
+            options.choice(self._frame_shape())
         if h5out is not None:
             check_output(h5out, self.path, overwrite=overwrite)
         # Read before the times, which are then among them: every frame is visited once.
         columns = {} if h5out is None else target.meta
-        wanted = self._wanted(estimate, options)
+        wanted, choice = self._wanted(estimate, options)
         given_times = times is not None or frame_interval is not None
         new_times = self._times(times, frame_interval) if given_times else None
         advance = counting(count, max_count, 3 * len(self))
-        source = self._source(progress)
+        source = self._source(progress).prepared(choice.preparation)
         plan = self._plan(source, memory)
         if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
             source = source.keeping(plan.kept_bytes)
         found = self._obtain(source, wanted, plan, progress, advance)
         if h5out is not None:
-            fl = lazy_series(source if target is self else target._source(progress), plan.block_bytes).fl
+            if target is not self:
+                source = target._source(progress).prepared(choice.preparation)
+            fl = lazy_series(source, plan.block_bytes).fl
             target._write(
                 bleach_corrected(fl, found),
                 h5out,
@@ -195,7 +208,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 operation="bleach_correction",
                 parameters={
                     "border_px": wanted.border_px,
-                    "background": in_words(wanted.background),
+                    "background": choice.in_words,
+                    "fields": choice.fields_in_words,
                     "trace": found.trace_kind,
                     "model": found.requested,
                     "exclude": list(found.excluded),

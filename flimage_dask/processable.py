@@ -7,17 +7,18 @@ from typing import Any, Protocol
 import dask
 import dask.array as da
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .budget import MemoryPlan
-from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv
+from .correction.fields import Fields
 from .correction.histogram import check_variant, distribution, match_histograms
+from .correction.preparation import Background, choose_background
 from .correction.restoration import load_restoration
 from .errors import FrameNotFoundError, ParameterError
 from .estimable import EstimableFrames, ignore_progress
-from .estimation import Background, background_corrected, check_background
+from .estimation import BlockRunner, background_corrected
 from .execution import write_series
 from .hdf5.attributes import Columns
 from .hdf5.encoding import Compression, Storage
@@ -35,13 +36,21 @@ class SharedCounter(Protocol):
 class ProcessableFrames(EstimableFrames[View]):
     """Frames with what works on each of them alone: background, denoising, histogram matching."""
 
-    def background_corrected(self, background: Background = "constant", border_px: int = 20) -> da.Array:
+    def background_corrected(
+        self,
+        background: Background = "constant",
+        border_px: int = 20,
+        *,
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
+    ) -> da.Array:
         """Subtract the background lazily.
 
         Parameters
         ----------
-        background, border_px
-            See `estimate_bleaching`. The mean of all borders is found before this returns.
+        background, border_px, dark, flat
+            See `estimate_bleaching`. The mean of all borders, or a `TimePercentile`, is found before this
+            returns. For the fields alone give ``background=0``.
 
         Returns
         -------
@@ -51,10 +60,21 @@ class ProcessableFrames(EstimableFrames[View]):
         Raises
         ------
         ParameterError
-            (a ValueError) for a background that does not fit, or a border that leaves no centre.
+            (a ValueError) for a background or field that does not fit, or a border that leaves no centre.
+        ImportError
+            For a `RollingBall`, if scikit-image is not installed (the extra ``denoise``).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from flimage_dask import FLImage, FLSeries, Profile
+        >>> tilted = np.add.outer(np.arange(16.0), np.arange(16.0))
+        >>> fls = FLSeries([FLImage(tilted + 100 - 10 * t) for t in range(3)])
+        >>> bool(abs(fls.background_corrected(Profile("tilt"), border_px=2)).max().compute() < 1e-4)
+        True
         """
-        checked = check_background(background, border_px, self._frame_shape())
-        return background_corrected(self.fl, checked, border_px)
+        choice = choose_background(background, border_px, self._frame_shape(), Fields.of(dark, flat))
+        return background_corrected(self._source().prepared(choice.preparation), choice.level, border_px, BlockRunner())
 
     def background_correction(
         self,
@@ -62,6 +82,8 @@ class ProcessableFrames(EstimableFrames[View]):
         border_px: int = 20,
         *,
         background: Background = "constant",
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
         compression: Compression = "gzip",
         level: int | None = None,
         shuffle: bool | None = None,
@@ -75,7 +97,7 @@ class ProcessableFrames(EstimableFrames[View]):
         ----------
         h5out, compression, level, shuffle, memory, overwrite, progress
             See `CorrectableFrames.bleach_correction`.
-        border_px, background
+        border_px, background, dark, flat
             See `estimate_bleaching`.
 
         Raises
@@ -84,19 +106,23 @@ class ProcessableFrames(EstimableFrames[View]):
             See `background_corrected` and `bleach_correction`.
         """
         storage = Storage(compression, level, shuffle)
-        checked = check_background(background, border_px, self._frame_shape())
+        choice = choose_background(background, border_px, self._frame_shape(), Fields.of(dark, flat))
         check_output(h5out, self.path, overwrite=overwrite)
-        source = self._source(progress)
+        source = self._source(progress).prepared(choice.preparation)
         plan = self._plan(source, memory)
-        fl = lazy_series(source, plan.block_bytes).fl
+        runner = BlockRunner(block_bytes=plan.block_bytes, stack_bytes=plan.kept_bytes // 2)
         self._write(
-            background_corrected(fl, checked, border_px),
+            background_corrected(source, choice.level, border_px, runner),
             h5out,
             columns=self.meta,
             storage=storage,
             plan=plan,
             operation="background_correction",
-            parameters={"border_px": border_px, "background": in_words(background)},
+            parameters={
+                "border_px": border_px,
+                "background": choice.in_words,
+                "fields": choice.fields_in_words,
+            },
             overwrite=overwrite,
             progress=progress,
         )
@@ -316,13 +342,3 @@ def counting(count: SharedCounter | None, max_count: SharedCounter | None, n_ste
                 count.value += n_done
 
     return advance
-
-
-def in_words(background: Background | BackgroundValues) -> str | float:
-    """Describe a background for the provenance of an output."""
-    if isinstance(background, str):
-        return background
-    values = np.asarray(background)
-    if values.ndim == 1:
-        return "per-frame"
-    return float(values) if values.ndim == 0 else f"image of shape {values.shape}"

@@ -186,6 +186,7 @@ def test_the_output_says_how_it_was_made(fls, tmp_path):
     assert provenance["parameters"] == {
         "border_px": BORDER,
         "background": "per-frame",
+        "fields": None,
         "trace": "positive_sum",
         "model": "exponential",
         "exclude": [],

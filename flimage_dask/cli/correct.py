@@ -30,7 +30,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..estimation import Background
+    from ..correction.preparation import Background
 
 
 @click.command(

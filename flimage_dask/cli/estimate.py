@@ -22,7 +22,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..estimation import Background
+    from ..correction.preparation import Background
 
 
 @click.command(

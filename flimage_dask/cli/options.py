@@ -16,7 +16,7 @@ from ..errors import OutputExistsError, ParameterError
 
 if TYPE_CHECKING:
     from ..correctable import CorrectableFrames
-    from ..estimation import Background
+    from ..correction.preparation import Background
     from ..series import FLSeries
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 _STRIP_PIXELS = 2**18
 
 
-def row_strips(frame_shape: tuple[int, ...]) -> list[slice]:
-    """Cut the rows of a frame (y, x) into strips that fit the cache; the first is the highest."""
+def row_strips(frame_shape: tuple[int, ...], most_rows: int | None = None) -> list[slice]:
+    """Cut the rows of a frame (y, x) into strips, by default such that fit the cache; the first is the highest."""
     height, width = frame_shape
-    n_rows = min(height, max(1, _STRIP_PIXELS // max(width, 1)))
+    n_rows = min(height, max(1, _STRIP_PIXELS // max(width, 1) if most_rows is None else most_rows))
     return [slice(start, min(start + n_rows, height)) for start in range(0, height, n_rows)]
 
 
