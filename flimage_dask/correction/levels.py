@@ -117,8 +117,9 @@ def fullest_bin(values: NDArray[np.float64]) -> float:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return low
-    counts, edges = np.histogram(values, int(np.ceil(np.sqrt(values.size))), (low, high))
-    fullest = int(np.argmax(counts))
+    # A density, because its rounding is what decides in qpimage between bins that are equally full.
+    density, edges = np.histogram(values, int(np.ceil(np.sqrt(values.size))), (low, high), density=True)
+    fullest = int(np.argmax(density))
     return float((edges[fullest] + edges[fullest + 1]) / 2)
 
 
