@@ -20,6 +20,7 @@ from ._version import __version__
 from .budget import LARGEST_BLOCK, MemoryPlan, plan_memory
 from .errors import FileError, ParameterError, SeriesError
 from .hdf5.attributes import Columns
+from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground
 from .hdf5.encoding import FLIMAGE_LIKE, Storage
 from .hdf5.files import bound_metadata_cache
 from .hdf5.layout import IDENTIFIER, PROVENANCE, VERSION_ATTRIBUTES
@@ -42,6 +43,7 @@ def write_series(
     overwrite: bool,
     progress: bool | None,
     storage: Storage = FLIMAGE_LIKE,
+    background: StoredBackground = NO_BACKGROUND,
     plan: MemoryPlan | None = None,
     on_stored: Callable[[int], None] | None = None,
 ) -> None:
@@ -65,6 +67,8 @@ def write_series(
         The file that `array` reads, which must not be the output.
     storage
         How frames are stored.
+    background
+        What is stored beside them.
     plan
         What the run may hold in memory; by default that of `plan_memory` without a budget.
     on_stored
@@ -103,6 +107,7 @@ def write_series(
             columns=_with_versions(columns, n_frames),
             n_frames=n_frames,
             storage=storage,
+            background=background,
             most_waiting_bytes=plan.waiting_bytes,
             on_stored=report,
         )

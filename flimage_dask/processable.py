@@ -14,13 +14,14 @@ from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv
 from .correction.fields import Fields
 from .correction.histogram import check_variant, distribution, match_histograms
-from .correction.preparation import Background, choose_background
+from .correction.preparation import Background, BackgroundChoice, KnownLevel, choose_background
 from .correction.restoration import load_restoration
 from .errors import FrameNotFoundError, ParameterError
 from .estimable import EstimableFrames, ignore_progress
-from .estimation import BlockRunner, background_corrected
+from .estimation import BlockRunner, background_corrected, with_image
 from .execution import write_series
 from .hdf5.attributes import Columns
+from .hdf5.backgrounds import NO_BACKGROUND, FittedBackground, SharedBackground, StoredBackground
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output, check_output
 from .lazy import lazy_series
@@ -93,6 +94,10 @@ class ProcessableFrames(EstimableFrames[View]):
     ) -> None:
         """Subtract the background and write the result.
 
+        A background that is an image is stored beside the frames, which then stay as they are: as ``bg_data/fit``
+        of each frame for a `Profile` and a `RollingBall`, as one ``bg_data/data`` that all frames share for an
+        image and a `TimePercentile`. So ``fl = raw - bg`` in flimage too. Numbers are subtracted.
+
         Parameters
         ----------
         h5out, compression, level, shuffle, memory, overwrite, progress
@@ -108,12 +113,17 @@ class ProcessableFrames(EstimableFrames[View]):
         storage = Storage(compression, level, shuffle)
         choice = choose_background(background, border_px, self._frame_shape(), Fields.of(dark, flat))
         check_output(h5out, self.path, overwrite=overwrite)
-        source = self._source(progress).prepared(choice.preparation)
+        # What is stored beside the frames is not subtracted from them.
+        source = self._source(progress).prepared(choice.fields)
         plan = self._plan(source, memory)
         runner = BlockRunner(block_bytes=plan.block_bytes, stack_bytes=plan.kept_bytes // 2)
+        found = with_image(source, choice.level, runner)
+        stored = _stored(choice, found)
+        is_stored = stored is not NO_BACKGROUND
         self._write(
-            background_corrected(source, choice.level, border_px, runner),
+            runner.lazy(source) if is_stored else background_corrected(source, found, border_px, runner),
             h5out,
+            background=stored,
             columns=self.meta,
             storage=storage,
             plan=plan,
@@ -292,6 +302,7 @@ class ProcessableFrames(EstimableFrames[View]):
         parameters: Mapping[str, Any],
         storage: Storage,
         plan: MemoryPlan,
+        background: StoredBackground = NO_BACKGROUND,
         overwrite: bool,
         progress: bool | None,
         estimate: BleachingEstimate | None = None,
@@ -314,6 +325,7 @@ class ProcessableFrames(EstimableFrames[View]):
             },
             dtype=np.dtype(np.float32),
             storage=storage,
+            background=background,
             plan=plan,
             identifier=self.identifier,
             source=self.path,
@@ -328,6 +340,16 @@ def _denoised(fl: da.Array, weight: float) -> da.Array:
     if not 0 < weight < np.inf:
         raise ParameterError(f"weight={weight!r} must be a positive number.")
     return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
+
+
+def _stored(choice: BackgroundChoice, level: KnownLevel) -> StoredBackground:
+    """Return what is stored of a background beside the frames: images are, numbers are not."""
+    images = None if choice.preparation is None else choice.preparation.background
+    if images is not None:
+        return FittedBackground(images.images, images.attributes)
+    if isinstance(level, np.ndarray):
+        return SharedBackground(image=level, attributes={"background": str(choice.in_words)})
+    return NO_BACKGROUND
 
 
 def counting(count: SharedCounter | None, max_count: SharedCounter | None, n_steps: int) -> Callable[[int], None]:

@@ -348,3 +348,77 @@ def test_the_real_mitochondria_bleach_alike_above_any_background_of_their_border
         flat = part.background_corrected(Profile("poly2o")).compute()
     assert np.allclose(found["per-frame"], found["offset"], rtol=1e-5)
     assert abs(flat[:, border_mask(flat.shape[1:], 20)].mean()) < 1e-5
+
+
+# --- Written beside the frames.
+
+IMAGES = ["image", "offset", "tilt", "poly2o", "rolling ball", "over time"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"dark": DARK, "flat": FLAT}], ids=["plain", "fields"])
+def test_what_is_written_is_what_is_computed_for_flimage_too(flimage, fls, tmp_path, background, fields):
+    fls.background_correction(tmp_path / "out.h5", BORDER, background=background, **fields)
+    expected = fls.background_corrected(background, BORDER, **fields).compute()
+    with flimage.FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as theirs:
+        assert len(theirs) == 12
+        found = np.stack([fli.fl for fli in theirs])
+        raw = np.stack([fli.raw_fl for fli in theirs])
+        bg = np.stack([fli.bg_fl for fli in theirs])
+    assert np.array_equal(found, raw - bg)
+    # The stored background is rounded to float32.
+    assert np.allclose(found, expected, rtol=0, atol=np.finfo("f4").eps * np.abs(raw).max())
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as ours:
+        assert np.allclose(ours.fl.compute(), found, rtol=1e-7, atol=0)
+        assert ours.meta["time"] == fls.meta["time"]
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_stands_beside_frames_that_stay_as_they_are(fls, tmp_path, name):
+    fls.background_correction(tmp_path / "out.h5", BORDER, background=BACKGROUNDS[name])
+    kind = "data" if name in ("image", "over time") else "fit"
+    with h5py.File(tmp_path / "out.h5") as file:
+        images = [file[f"fli_{k}/fluorescence/bg_data/{kind}"] for k in range(12)]
+        assert all(list(file[f"fli_{k}/fluorescence/bg_data"]) == [kind] for k in range(12))
+        assert all((image.chunks, image.fletcher32, image.dtype) == (SHAPE, True, np.float32) for image in images)
+        assert len({h5py.h5o.get_info(image.id).addr for image in images}) == (1 if kind == "data" else 12)
+        told = dict(images[7].attrs)
+        raw = np.stack([file[f"fli_{k}/fluorescence/raw"][()] for k in range(12)])
+    assert np.array_equal(raw, fls.raw_fl.compute())
+    assert told["CLASS"] == b"IMAGE"
+    assert told.get("fit_profile", name) in (name, "rolling ball")
+
+
+def test_numbers_are_subtracted_and_leave_no_image(fls, tmp_path):
+    fls.background_correction(tmp_path / "out.h5", BORDER, background=FrameBackground("median"))
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert not list(file["fli_3/fluorescence/bg_data"])
+        raw = file["fli_3/fluorescence/raw"][()]
+    assert np.median(raw[MASK]) == 0
+
+
+@pytest.mark.parametrize("name", ["poly2o", "over time"])
+def test_blocks_and_threads_do_not_change_what_is_written(fls, tmp_path, name):
+    for path, n_frames, n_threads in (("a.h5", 1, 1), ("b.h5", 5, 3)):
+        with dask.config.set({"array.chunk-size": n_frames * 24 * 30 * 4, "num_workers": n_threads}):
+            fls.background_correction(tmp_path / path, BORDER, background=BACKGROUNDS[name])
+    with FLSeries(h5file=tmp_path / "a.h5", h5mode="r") as a, FLSeries(h5file=tmp_path / "b.h5", h5mode="r") as b:
+        assert np.array_equal(a.bg_fl.compute(), b.bg_fl.compute())
+        assert np.array_equal(a.fl.compute(), b.fl.compute())
+
+
+def test_a_background_is_written_into_memory_too(fls):
+    for name in ("tilt", "image"):
+        with h5py.File(f"{name}.h5", "w", driver="core", backing_store=False) as file:
+            fls.background_correction(file, BORDER, background=BACKGROUNDS[name])
+            expected = fls.background_corrected(BACKGROUNDS[name], BORDER).compute()
+            with FLSeries(h5file=file) as out:
+                assert np.allclose(out.fl.compute(), expected, atol=1e-4)
+
+
+def test_an_image_computed_alone_has_the_background_of_its_series(fls, tmp_path):
+    fls.background_correction(tmp_path / "out.h5", BORDER, background=Profile("poly2o", "mode"))
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+        fli = FLImage(fls[5].raw_fl)
+        fli.compute_bg("mode", "poly2o", border_px=BORDER)
+        assert np.allclose(out[5].bg_fl, fli.bg_fl, rtol=1e-6)
+        assert dict(out[5].info)["fluorescence background fit_profile"] == "poly2o"

@@ -124,10 +124,15 @@ class BackgroundChoice:
         return "" if self.preparation is None else self.preparation.in_words
 
     @property
+    def fields(self) -> Preparation | None:
+        """The preparation without a background."""
+        fields = None if self.preparation is None else self.preparation.fields
+        return None if fields is None else Preparation(fields)
+
+    @property
     def fields_in_words(self) -> str | None:
         """The fields that are applied, for the provenance of an output."""
-        fields = None if self.preparation is None else self.preparation.fields
-        return None if fields is None else fields.in_words
+        return None if self.fields is None else self.fields.in_words
 
 
 def choose_background(
