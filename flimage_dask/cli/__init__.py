@@ -3,6 +3,7 @@
 import click
 
 from .._version import __version__
+from .background import background
 from .correct import correct
 from .demo import demo
 from .denoise import denoise
@@ -33,5 +34,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (info, estimate, correct, match, denoise, demo):
+for command in (info, estimate, correct, background, match, denoise, demo):
     main.add_command(command)
