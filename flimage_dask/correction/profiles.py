@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from .levels import fullest_bin
 from .regions import BORDER, Region, checked_region, region_in_words, region_mask
-from .strips import row_strips
+from .row_sums import RowSums
 
 #: The profiles, and the powers of y and x in each of their terms.
 TERMS = {
@@ -142,60 +142,40 @@ class ProfileFit:
         The image is overwritten by the next one. A frame without enough finite pixels in the region has an
         image of NaN. How frames are grouped in blocks does not change a single bit.
         """
-        strips = row_strips(self.mask.shape)
-        space = np.empty((strips[0].stop, self.mask.shape[1]))
-        image = np.empty(self.mask.shape)
+        sums, image = RowSums(self.mask, self._powers), np.empty(self.mask.shape)
         for frame in block:
-            self._draw(self._coefficients(frame, strips, space), image)
+            self._draw(self._coefficients(frame, sums), image)
             if self.offset in ("mode", "gauss"):
                 image += self._rest(frame, image)
             yield image
 
-    def _coefficients(
-        self, frame: NDArray[Any], strips: list[slice], space: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    @property
+    def _powers(self) -> NDArray[np.float64]:
+        """The powers of x in the terms (power, x)."""
+        return _powers(self.x, 1 + max(b for _, b in TERMS[self.kind]))
+
+    def _coefficients(self, frame: NDArray[Any], sums: RowSums) -> NDArray[np.float64]:
         """Solve the normal equations of one frame."""
-        # 0 times infinity: such a frame is summed again without these pixels.
-        with np.errstate(invalid="ignore"):
-            sums = self._row_sums(frame, self.mask, strips, space)
-        inverse = self.inverse
-        if not np.isfinite(sums).all():
+        terms, inverse, found = TERMS[self.kind], self.inverse, sums.of(frame)
+        if not np.isfinite(found).all():
             finite = np.isfinite(frame)
             mask = self.mask & finite
-            products = _products(mask, self.y, self.x, TERMS[self.kind])
+            products = _products(mask, self.y, self.x, terms)
             if not mask.any() or not np.linalg.cond(products) < _WORST_CONDITION:
-                return np.full(len(inverse), np.nan)
+                return np.full(len(terms), np.nan)
             inverse = _inverted(products)
-            sums = self._row_sums(np.where(finite, frame, 0), mask, strips, space)
-        moments = np.array([(self.y**a * sums[b]).sum() for a, b in TERMS[self.kind]])
+            found = RowSums(mask, self._powers).of(np.where(finite, frame, 0))
+        moments = np.array([(self.y**a * found[b]).sum() for a, b in terms])
         coefficients: NDArray[np.float64] = (inverse * moments).sum(axis=1)
         return coefficients
 
-    def _row_sums(
-        self, frame: NDArray[Any], mask: NDArray[np.bool_], strips: list[slice], space: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Sum each row of a frame within a mask, weighted with each power of x: (power, y)."""
-        powers = _powers(self.x, 1 + max(b for _, b in TERMS[self.kind]))
-        sums = np.empty((len(powers), len(frame)))
-        for rows in strips:
-            pixels = space[: rows.stop - rows.start]
-            np.copyto(pixels, frame[rows])
-            np.multiply(pixels, mask[rows], out=pixels)
-            for power, target in zip(powers, sums, strict=True):
-                # Not a product of matrices, whose last bit depends on how many threads BLAS has.
-                np.einsum("yx,x->y", pixels, power, out=target[rows])
-        return sums
-
     def _draw(self, coefficients: NDArray[np.float64], image: NDArray[np.float64]) -> None:
-        """Evaluate the polynomial: for each power of x a column of coefficients, by Horner's scheme."""
-        columns = np.zeros((3, len(self.y)))
+        """Evaluate the polynomial: the powers of x, each with a coefficient for every row."""
+        powers = self._powers
+        columns = np.zeros((len(powers), len(self.y)))
         for (a, b), coefficient in zip(TERMS[self.kind], coefficients, strict=True):
             columns[b] += coefficient * self.y**a
-        np.multiply(columns[1][:, None], self.x, out=image)
-        image += columns[0][:, None]
-        if columns[2, 0]:
-            # Its coefficient is the same in all rows: no term has y and the square of x.
-            image += columns[2, 0] * self.x**2
+        np.einsum("by,bx->yx", columns, powers, out=image)
 
     def _rest(self, frame: NDArray[Any], image: NDArray[np.float64]) -> float:
         """Find what the profile leaves in the region."""
