@@ -214,7 +214,7 @@ def test_arrays_with_a_background_survive_pickling(series_path):
 
 
 def test_a_background_that_decays_is_right_frame_by_frame_and_wrong_as_one_number():
-    """A medium that bleaches in 8 s below cells that bleach in 40 s; with one number the factors are off by 11 %."""
+    """A medium that bleaches in 8 s below cells that bleach in 40 s: one number makes the factor twice as large."""
     rng = np.random.default_rng(0)
     times = np.arange(60.0)
     medium, cells = 40 * np.exp(-times / 8) + 20, 100 * np.exp(-times / 40)
@@ -229,7 +229,7 @@ def test_a_background_that_decays_is_right_frame_by_frame_and_wrong_as_one_numbe
             options = {"trace": "mean", "mask": cell > 0.3}
             return fls.estimate_bleaching(8, background=background, **options).factors[-1] / truth
 
-        assert abs(last_factor("constant") - 1) > 0.1
+        assert last_factor("constant") > 1.9
         for background in ("per-frame", FrameBackground("median"), Profile("offset"), Profile("tilt")):
             assert abs(last_factor(background) - 1) < 0.02
 
