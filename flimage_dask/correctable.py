@@ -133,7 +133,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         model, exclude, robust, correction, max_factor, parameters, times, frame_interval, dark, flat
             See `estimate_bleaching`.
         flscorr
-            Frames to correct instead of these, such as a denoised version of them.
+            Frames to correct instead of these, such as a denoised version of them; prepared in the same way.
         estimate
             A known estimate instead of making one from these frames: that of a reference series, of
             another channel, or one read from JSON; see `bleach_corrected`.

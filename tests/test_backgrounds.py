@@ -2,9 +2,11 @@
 
 import json
 import pickle
+import tracemalloc
 from collections import OrderedDict
 
 import dask
+import dask.array as da
 import h5py
 import numpy as np
 import pytest
@@ -422,3 +424,29 @@ def test_an_image_computed_alone_has_the_background_of_its_series(fls, tmp_path)
         fli.compute_bg("mode", "poly2o", border_px=BORDER)
         assert np.allclose(out[5].bg_fl, fli.bg_fl, rtol=1e-6)
         assert dict(out[5].info)["fluorescence background fit_profile"] == "poly2o"
+
+
+# --- Memory.
+
+
+def peak_of(run):
+    """Return the most memory that numpy held during a run [bytes]."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("background", [Profile("poly2o"), TimePercentile(5, 32)], ids=["poly2o", "over time"])
+def test_a_series_is_never_in_memory_as_a_whole(tmp_path, background):
+    frames = da.random.default_rng(0).random((800, 96, 128), chunks=(50, -1, -1))
+    to_hdf5(frames, tmp_path / "long.h5", progress=False)
+    options = {"background": background, "memory": "30 MiB", "progress": False}
+    with (
+        FLSeries(h5file=tmp_path / "long.h5", h5mode="r") as fls,
+        dask.config.set({"array.chunk-size": "256 KiB", "num_workers": 2}),
+    ):
+        peak = peak_of(lambda: fls.background_correction(tmp_path / "out.h5", BORDER, **options))
+        assert peak < fls.raw_fl.nbytes / 5

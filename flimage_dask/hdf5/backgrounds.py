@@ -28,8 +28,11 @@ class StoredBackground(Protocol):
         """Paths, within a frame, of the images that each frame has of its own."""
         ...
 
-    def images(self, block: NDArray[Any]) -> Iterator[NDArray[Any]]:
-        """Give all images that are stored of a block (frame, y, x): each frame, followed by those of its own."""
+    def images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+        """Give all images that are stored of a block (frame, y, x): each frame, followed by those of its own.
+
+        Backgrounds are found in the frames as they are stored, in the type `dtype`.
+        """
         ...
 
     def create(self, frame: h5py.Group, shape: tuple[int, int], dtype: np.dtype[Any], encoding: FrameEncoding) -> None:
@@ -47,7 +50,7 @@ class NoBackground:
 
     datasets: tuple[str, ...] = ()
 
-    def images(self, block: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    def images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
         """Give the frames."""
         return iter(block)
 
@@ -77,11 +80,12 @@ class FittedBackground:
     attributes: Mapping[str, Any]
     datasets: tuple[str, ...] = field(default=(FIT,), init=False)
 
-    def images(self, block: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    def images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
         """Give each frame and its background."""
-        for frame, image in zip(block, self.find(block), strict=True):
+        stored = np.asarray(block, dtype)
+        for frame, image in zip(stored, self.find(stored), strict=True):
             yield frame
-            yield image.astype(block.dtype)
+            yield image.astype(dtype)
 
     def create(self, frame: h5py.Group, shape: tuple[int, int], dtype: np.dtype[Any], encoding: FrameEncoding) -> None:
         """Create the dataset of the background."""

@@ -140,7 +140,7 @@ class SeriesWriter(ProcessLocal):
                 return
             blocks, self._unencoded = self._unencoded, {}
         for start, frames in blocks.items():
-            images = self._background.images(np.asarray(frames, self._dtype))
+            images = self._background.images(frames, self._dtype)
             self._take(template, start, [template.encode(image) for image in images])
 
     def use(self, encoding: FrameEncoding, share: float) -> None:
@@ -183,8 +183,9 @@ class SeriesWriter(ProcessLocal):
             return None
         block = self._unencoded[min(self._unencoded)]
         if not is_in_memory(self._group) or self._storage != FLIMAGE_LIKE:
-            some = np.asarray(block[sorted({0, len(block) // 2, len(block) - 1})], self._dtype)
-            self.use(*self._storage.choose(list(self._background.images(some))))
+            some = block[sorted({0, len(block) // 2, len(block) - 1})]
+            images = self._background.images(some, self._dtype)
+            self.use(*self._storage.choose([np.ascontiguousarray(image, self._dtype) for image in images]))
             return self._template
         return self._template_with(self.encoding)
 
