@@ -16,8 +16,9 @@ from .correction.preparation import Background
 from .errors import SeriesError
 from .estimable import EstimateOptions, as_mask
 from .estimation import EstimateRequest, bleach_corrected, lazy_estimate
+from .execution import check_target
 from .hdf5.encoding import Compression, Storage
-from .hdf5.output import Output, check_output
+from .hdf5.output import Output
 from .lazy import lazy_series
 from .processable import ProcessableFrames, SharedCounter, counting
 
@@ -119,6 +120,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         shuffle: bool | None = None,
         memory: int | str | None = None,
         overwrite: bool = False,
+        resume: bool | None = None,
         progress: bool | None = None,
     ) -> tuple[float | NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Correct photobleaching, by default an exponential decay with an offset, and write the result.
@@ -152,6 +154,10 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             `flimage_dask.budget.plan_memory`.
         overwrite
             Replace a file that exists.
+        resume
+            What to do with the finished blocks of an earlier run of the same output: True goes on with
+            them, False removes them. On the workers of a cluster a run leaves such blocks if it
+            fails; on threads it does so with ``resume=True``.
 
         Returns
         -------
@@ -183,7 +189,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         if estimate is None:
             options.choice(self._frame_shape())
         if h5out is not None:
-            check_output(h5out, self.path, overwrite=overwrite)
+            check_target(h5out, self.path, overwrite=overwrite, resume=resume)
         # Read before the times, which are then among them: every frame is visited once.
         columns = {} if h5out is None else target.meta
         wanted, choice = self._wanted(estimate, options)
@@ -191,20 +197,20 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         new_times = self._times(times, frame_interval) if given_times else None
         advance = counting(count, max_count, 3 * len(self))
         source = self._source(progress).prepared(choice.preparation)
-        plan = self._plan(source, memory)
+        resources = self._resources(source, memory)
         if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
-            source = source.keeping(plan.kept_bytes)
-        found = self._obtain(source, wanted, plan, progress, advance)
+            source = source.keeping(resources.plan.kept_bytes)
+        found = self._obtain(source, wanted, resources, progress, advance)
         if h5out is not None:
             if target is not self:
                 source = target._source(progress).prepared(choice.preparation)
-            fl = lazy_series(source, plan.block_bytes).fl
+            fl = lazy_series(source, resources.plan.block_bytes).fl
             target._write(
                 bleach_corrected(fl, found),
                 h5out,
                 columns=columns,
                 storage=storage,
-                plan=plan,
+                resources=resources,
                 operation="bleach_correction",
                 parameters={
                     "border_px": wanted.border_px,
@@ -220,6 +226,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 estimate=found,
                 times=new_times,
                 overwrite=overwrite,
+                resume=resume,
                 progress=progress,
                 advance=advance,
             )

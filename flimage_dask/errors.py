@@ -63,3 +63,11 @@ class FileChangedError(FileError):
 
 class OutputExistsError(FileError, FileExistsError):
     """An output would replace something that is already there."""
+
+
+class UnfinishedRunError(OutputExistsError):
+    """An earlier run of the same output was not finished, and its blocks are still there."""
+
+
+class ClusterError(FlimageError, OSError):
+    """The workers of a cluster cannot do the work, or were lost."""

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .budget import MemoryPlan, plan_memory
+from .budget import plan_memory
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of, statistic_named
@@ -18,10 +17,10 @@ from .correction.preparation import Background, BackgroundChoice, Level, choose_
 from .correction.profiles import Profile
 from .correction.rolling_ball import RollingBall
 from .errors import ParameterError, SeriesError
-from .estimation import BlockRunner, EstimateRequest, estimate_once, with_image
-from .execution import compute, count_threads
+from .estimation import BlockRunner, EstimateRequest, estimate_once, with_image, workers_for
 from .frame_source import FrameSource
 from .progress import track
+from .scheduling import Resources
 from .sequence import FrameSequence, View
 from .tracing import background_and_traces
 
@@ -160,7 +159,7 @@ class EstimableFrames(FrameSequence[View]):
         choice = options.choice(self._frame_shape())
         request = self._request(options, choice.level)
         source = self._source(progress).prepared(choice.preparation)
-        return self._estimate(source, request, self._plan(source, memory), progress, ignore_progress)
+        return self._estimate(source, request, self._resources(source, memory), progress, ignore_progress)
 
     def intensities(
         self,
@@ -256,12 +255,12 @@ class EstimableFrames(FrameSequence[View]):
         self,
         source: FrameSource,
         wanted: BleachingEstimate | EstimateRequest,
-        plan: MemoryPlan,
+        resources: Resources,
         progress: bool | None,
         advance: Callable[[int], None],
     ) -> BleachingEstimate:
         if isinstance(wanted, EstimateRequest):
-            return self._estimate(source, wanted, plan, progress, advance)
+            return self._estimate(source, wanted, resources, progress, advance)
         advance(2 * len(self))
         return wanted
 
@@ -292,23 +291,24 @@ class EstimableFrames(FrameSequence[View]):
             )
         return stored
 
-    def _plan(self, source: FrameSource, memory: int | str | None) -> MemoryPlan:
+    def _resources(self, source: FrameSource, memory: int | str | None) -> Resources:
         n_frames, height, width = self.shape
         frame_bytes = height * width * source.fl_dtype.itemsize
-        return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
+        workers = workers_for(source)
+        plan = plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=workers.n_threads)
+        return Resources(workers.limited_to(plan.n_threads), plan)
 
     def _estimate(
         self,
         source: FrameSource,
         request: EstimateRequest,
-        plan: MemoryPlan,
+        resources: Resources,
         progress: bool | None,
         advance: Callable[[int], None],
     ) -> BleachingEstimate:
         n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
         with track(n_steps, "estimating", progress, frame_bytes=frame_bytes) as shown:
-            run = partial(compute, n_threads=plan.n_threads)
-            runner = BlockRunner(both(shown.advance, advance), run, plan.block_bytes, plan.kept_bytes // 2)
+            runner = BlockRunner.of(resources, both(shown.advance, advance))
             return estimate_once(source, request, runner)
 
 

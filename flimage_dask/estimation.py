@@ -15,6 +15,7 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from .cluster import Cluster
 from .correction.background import BackgroundValues, border_means
 from .correction.bleaching import BleachingEstimate, correct, estimate_bleaching
 from .correction.intensity import TraceOptions
@@ -23,12 +24,11 @@ from .correction.options import FitOptions
 from .correction.over_time import TimePercentile
 from .correction.preparation import KnownLevel, Level, is_constant
 from .correction.trace import Band, BandSums, band_sums, positive_sums
-from .execution import compute
 from .frame_source import FrameSource
 from .lazy import lazy_series
 from .notices import BleachingWarning, warn
 from .percentile_image import STACK_BYTES, image_over_time
-from .process_local import ProcessLocal
+from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 from .tracing import CountingRunner, Runner, background_and_traces, mean_background
 
 _log = logging.getLogger(__name__)
@@ -42,15 +42,15 @@ _MOST_BAND_BYTES = 64 << 20
 _BYTES_PER_VALUE = 16
 
 
-class BlockRunner(ProcessLocal):
+class BlockRunner:
     """Measure frames block by block, and tell a listener how many have been measured.
 
     Parameters
     ----------
     on_frames
         Called from any thread with a number of frames.
-    run
-        Computes dask collections.
+    workers
+        Who measures; by default those of the active scheduler.
     block_bytes
         Uncompressed size of a block; by default that of lazy arrays.
     stack_bytes
@@ -60,34 +60,47 @@ class BlockRunner(ProcessLocal):
     def __init__(
         self,
         on_frames: Callable[[int], None] = lambda n_frames: None,
-        run: Callable[..., tuple[Any, ...]] = compute,
+        workers: Workers | None = None,
         block_bytes: int | None = None,
         stack_bytes: int = STACK_BYTES,
     ) -> None:
-        super().__init__()
         self.on_frames = on_frames
         self.stack_bytes = stack_bytes
-        self._run = run
+        self._workers = workers
         self._block_bytes = block_bytes
+
+    @classmethod
+    def of(cls, resources: Resources, on_frames: Callable[[int], None] = lambda n_frames: None) -> "BlockRunner":
+        """Make a runner that keeps to the memory of a run."""
+        plan = resources.plan
+        return cls(on_frames, resources.workers, plan.block_bytes, plan.kept_bytes // 2)
 
     def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Apply a function to every block of a source, and return its results in the order of the frames."""
-        return self.measure_blocks(self.lazy(source), function, *arguments)
+        return self.measure_lazy(source, self.lazy(source), function, *arguments)
+
+    def measure_lazy(
+        self, source: FrameSource, fl: da.Array, function: Callable[..., Any], *arguments: Any
+    ) -> list[Any]:
+        """Apply a function to every block of frames that are made from a source, in the order of the frames."""
+        workers = self._workers or workers_for(source)
+        return workers.measure(fl, function, arguments, self.on_frames)
 
     def lazy(self, source: FrameSource) -> da.Array:
         """Return the frames of a source in blocks of this runner's size."""
         return lazy_series(source, self._block_bytes).fl
 
-    def measure_blocks(self, fl: da.Array, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Apply a function to every block of lazy frames, and return its results in the order of the frames."""
-        task = dask.delayed(_measure_and_count, pure=False)
-        shared = dask.delayed(arguments, traverse=False)
-        blocks = fl.to_delayed().ravel()
-        return list(self._run(*(task(function, block, shared, self) for block in blocks)))
+    def quietly(self) -> "BlockRunner":
+        """Return one whose frames nobody counts."""
+        return BlockRunner(workers=self._workers, block_bytes=self._block_bytes, stack_bytes=self.stack_bytes)
 
-    def quiet(self) -> "BlockRunner":
-        """Return a runner like this one that tells nobody."""
-        return BlockRunner(run=self._run, block_bytes=self._block_bytes, stack_bytes=self.stack_bytes)
+
+def workers_for(source: FrameSource) -> ThisProcess | Cluster:
+    """Return those who can read a source: only this process sees a series in its memory."""
+    workers = active_workers()
+    if source.stamp is None and isinstance(workers, Cluster):
+        return threads_because("the series is in the memory of this process, which no worker of the cluster sees")
+    return workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,9 +176,8 @@ def with_image(source: FrameSource, background: Level, runner: BlockRunner) -> K
     """Find the background image of a series in its frames, where that is wanted."""
     if not isinstance(background, TimePercentile):
         return background
-    quiet = runner.quiet()
-    fl = quiet.lazy(source.take(background.sample(len(source.index.frames))))
-    return image_over_time(fl, background, quiet.measure_blocks, runner.stack_bytes)
+    chosen, quiet = source.take(background.sample(len(source.index.frames))), runner.quietly()
+    return image_over_time(quiet.lazy(chosen), background, partial(quiet.measure_lazy, chosen), runner.stack_bytes)
 
 
 def _border_of(request: EstimateRequest) -> int | None:
@@ -193,7 +205,7 @@ def _constant_background_and_sums(
     source: FrameSource, border_px: int, runner: Runner
 ) -> tuple[float, NDArray[np.float64]]:
     n_frames = len(source.index.frames)
-    band = _expected_band(source, border_px)
+    band = _expected_band(source, border_px, runner.quietly())
     if band is None:
         background = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
     else:
@@ -209,7 +221,7 @@ def _constant_background_and_sums(
     return background, np.concatenate(runner.measure(source, positive_sums, background))
 
 
-def _expected_band(source: FrameSource, border_px: int) -> Band | None:
+def _expected_band(source: FrameSource, border_px: int, runner: Runner) -> Band | None:
     """Expect the mean background of a long series within a band, from a few frames across it."""
     n_frames = len(source.index.frames)
     n_probes = max(_FEWEST_PROBES, n_frames // _FRAMES_PER_PROBE)
@@ -218,7 +230,7 @@ def _expected_band(source: FrameSource, border_px: int) -> Band | None:
         return None
     # The middles of equal parts: their mean hardly errs where the background drifts.
     probes = ((np.arange(n_probes) + 0.5) * n_frames / n_probes).astype(np.int64)
-    means = np.concatenate(BlockRunner().measure(source.take(probes), border_means, border_px))
+    means = np.concatenate(runner.measure(source.take(probes), border_means, border_px))
     if not np.isfinite(means).all():
         return None
     # Differences of neighbours tell noise from drift.
@@ -283,8 +295,23 @@ def bleach_corrected(fl: da.Array, estimate: BleachingEstimate | Delayed) -> da.
         ``(fl - background) * factor``, of the same shape and type.
     """
     if isinstance(estimate, BleachingEstimate):
-        estimate = dask.delayed(estimate, name=f"bleaching-estimate-{tokenize(estimate)}", traverse=False)
+        return _corrected_by_values(fl, estimate)
     return fl.map_blocks(_correct_frames, _positions(fl), estimate, dtype=fl.dtype, meta=fl._meta)
+
+
+def _corrected_by_values(fl: da.Array, estimate: BleachingEstimate) -> da.Array:
+    """Give each block its own part of an estimate, which for many frames is large."""
+    background = estimate.background
+    levels = np.zeros(len(estimate.factors)) if np.ndim(background) == 2 else background
+    values = np.stack(np.broadcast_arrays(levels, estimate.factors, estimate.shifts), axis=1)
+    of_blocks = da.from_array(values[:, :, None], chunks=(fl.chunks[0], -1, -1))
+    shared = _shared(background) if np.ndim(background) == 2 else None
+    return fl.map_blocks(_correct_by_values, of_blocks, shared, dtype=fl.dtype, meta=fl._meta)
+
+
+def _shared(value: Any) -> Delayed:
+    """Make one task of what all blocks need."""
+    return dask.delayed(value, name=f"background-{tokenize(value)}", traverse=False)
 
 
 def background_corrected(source: FrameSource, background: Level, border_px: int, runner: BlockRunner) -> da.Array:
@@ -301,18 +328,10 @@ def background_corrected(source: FrameSource, background: Level, border_px: int,
     """
     fl, level = runner.lazy(source), with_image(source, background, runner)
     if isinstance(level, FrameLevels):
-        return fl.map_blocks(_subtract_own_level, level, dtype=fl.dtype, meta=fl._meta)
+        return fl.map_blocks(_subtract_own_level, _shared(level), dtype=fl.dtype, meta=fl._meta)
     if isinstance(level, str):
-        level = mean_background(np.concatenate(runner.measure_blocks(fl, border_means, border_px)))
-    return fl.map_blocks(_subtract, level, dtype=fl.dtype, meta=fl._meta)
-
-
-def _measure_and_count(
-    measure: Callable[..., Any], block: NDArray[Any], arguments: tuple[Any, ...], runner: BlockRunner
-) -> Any:
-    result = measure(block, *arguments)
-    runner.on_frames(len(block))
-    return result
+        level = mean_background(np.concatenate(runner.measure_lazy(source, fl, border_means, border_px)))
+    return fl.map_blocks(_subtract, _shared(level), dtype=fl.dtype, meta=fl._meta)
 
 
 def _levels_and_sums(block: NDArray[Any], wanted: FrameLevels) -> NDArray[np.float64]:
@@ -338,6 +357,13 @@ def _correct_frames(block: NDArray[Any], positions: NDArray[np.int64], estimate:
     return correct(block, background, estimate.factors[frames], estimate.shifts[frames])
 
 
+def _correct_by_values(
+    block: NDArray[Any], values: NDArray[np.float64], image: NDArray[np.float64] | None
+) -> NDArray[Any]:
+    levels, factors, shifts = values[:, :, 0].T
+    return correct(block, levels if image is None else image, factors, shifts)
+
+
 def _subtract(block: NDArray[Any], background: float | NDArray[np.float64]) -> NDArray[Any]:
     return correct(block, background, np.ones(len(block)))
 
@@ -353,4 +379,4 @@ _kept_lock = threading.Lock()
 
 def _estimate_in_task(source: FrameSource, request: EstimateRequest) -> BleachingEstimate:
     # A task cannot wait for other tasks of its own scheduler; threads of its own do no harm.
-    return estimate_once(source, request, BlockRunner(run=partial(dask.compute, scheduler="threads")))
+    return estimate_once(source, request, BlockRunner(workers=ThisProcess(scheduler="threads")))

@@ -1,23 +1,18 @@
-"""Run a lazy array into a series, on whichever dask scheduler is active, with its progress shown."""
+"""Run a lazy array into a series, by whoever computes blocks, with its progress shown."""
 
 import json
-import operator
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask.array as da
-import dask.multiprocessing
 import h5py
 import numpy as np
-from dask.base import get_scheduler
-from dask.delayed import Delayed
-from dask.system import CPU_COUNT
 
 from ._version import __version__
-from .budget import LARGEST_BLOCK, MemoryPlan, plan_memory
+from .budget import LARGEST_BLOCK, plan_memory
+from .direct_run import DirectRun
 from .errors import FileError, ParameterError, SeriesError
 from .hdf5.attributes import Columns
 from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground
@@ -25,10 +20,12 @@ from .hdf5.encoding import FLIMAGE_LIKE, Storage
 from .hdf5.files import bound_metadata_cache
 from .hdf5.layout import IDENTIFIER, PROVENANCE, VERSION_ATTRIBUTES
 from .hdf5.output import Output, check_output, open_output
-from .hdf5.writer import BlockTarget, SeriesWriter
+from .hdf5.parts import PartFolder
+from .hdf5.writer import SeriesWriter
 from .meta import check_key
-from .notices import SchedulerWarning, warn
+from .part_run import PartRun, refuse_parts
 from .progress import track
+from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 
 
 def write_series(
@@ -44,7 +41,8 @@ def write_series(
     progress: bool | None,
     storage: Storage = FLIMAGE_LIKE,
     background: StoredBackground = NO_BACKGROUND,
-    plan: MemoryPlan | None = None,
+    resources: Resources | None = None,
+    resume: bool | None = None,
     on_stored: Callable[[int], None] | None = None,
 ) -> None:
     """Compute a lazy array (frame, y, x) block by block and store it as a series.
@@ -69,8 +67,12 @@ def write_series(
         How frames are stored.
     background
         What is stored beside them.
-    plan
-        What the run may hold in memory; by default that of `plan_memory` without a budget.
+    resources
+        Who computes, and in what memory; by default those of the active scheduler, without a budget.
+    resume
+        What to do with the finished blocks of an earlier run: go on with them (True), remove them
+        (False), or refuse to start (None). The workers of a cluster leave such blocks, and so do
+        threads that are to resume.
     on_stored
         Called with a number of frames whenever some have been stored.
 
@@ -80,16 +82,20 @@ def write_series(
         (a ValueError) if `array` is not three-dimensional, real and of known shape, or the
         metadata do not fit.
     FileError
-        (an OSError) if the output cannot be written; nothing is left of it.
+        (an OSError) if the output cannot be written; nothing is left of it under its name.
+    UnfinishedRunError
+        (a FileExistsError) if an earlier run left blocks that are not those of this one.
     """
     frames = _in_whole_frames(array)
     n_frames, *frame_shape = (int(size) for size in frames.shape)
     _check_columns(columns, n_frames)
-    check_output(output, source, overwrite=overwrite)
+    check_target(output, source, overwrite=overwrite, resume=resume)
     frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
-    plan = plan or plan_memory(None, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=count_threads())
+    resources = resources or _unlimited(n_frames, frame_bytes)
+    run = _run(frames, output, dtype, storage, background, resources.workers, resume)
     with (
-        open_output(output, overwrite=overwrite) as group,
+        run.opened(),
+        open_output(output, overwrite=overwrite, scratch=run.scratch) as group,
         track(n_frames, "writing", progress, frame_bytes=frame_bytes) as shown,
     ):
         if not isinstance(output, h5py.Group):
@@ -108,11 +114,11 @@ def write_series(
             n_frames=n_frames,
             storage=storage,
             background=background,
-            most_waiting_bytes=plan.waiting_bytes,
+            most_waiting_bytes=resources.plan.waiting_bytes,
             on_stored=report,
         )
         with writer:
-            compute(_stored_in_order(frames, writer), n_threads=plan.n_threads)
+            run.fill(writer)
         if writer.n_stored != n_frames:
             raise FileError(f"only {writer.n_stored} of {n_frames} frames were written.")
         if identifier is not None:
@@ -121,63 +127,45 @@ def write_series(
         group.attrs[PROVENANCE] = json.dumps(_stamped(provenance, stored_as), allow_nan=False)
 
 
-def _stored_in_order(frames: da.Array, target: BlockTarget) -> Delayed:
-    """Store blocks in the order of the frames.
+def check_target(output: Output, source: Path | None, *, overwrite: bool, resume: bool | None) -> None:
+    """Refuse an output that cannot be written, or that an earlier run left unfinished, before any work is done.
 
-    dask would run them in the order of their names, 9 before 10 before 1, and those that come too
-    early would wait in memory. A chain of empty tasks, each behind one block, gives them their order.
+    Raises
+    ------
+    FileError
+        (an OSError) see `hdf5.output.check_output`.
+    UnfinishedRunError
+        (a FileExistsError) see `part_run.refuse_parts`.
     """
-    store = dask.delayed(operator.setitem, pure=False)
-    follow = dask.delayed(_follow, pure=False)
-    shared = dask.delayed(target, traverse=False)
-    last_frame = np.cumsum(frames.chunks[0])
-    done = None
-    for block, n_frames, stop in zip(frames.to_delayed().ravel(), frames.chunks[0], last_frame, strict=True):
-        where = (slice(int(stop) - n_frames, int(stop)), slice(None), slice(None))
-        done = follow(store(shared, where, block), done)
-    return done
+    check_output(output, source, overwrite=overwrite)
+    if not isinstance(output, h5py.Group):
+        refuse_parts(PartFolder.of(Path(output)), resume=resume)
 
 
-def _follow(stored: None, before: None) -> None:
-    """Come after a block and all blocks before it."""
+def _unlimited(n_frames: int, frame_bytes: int) -> Resources:
+    workers = active_workers()
+    plan = plan_memory(None, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=workers.n_threads)
+    return Resources(workers.limited_to(plan.n_threads), plan)
 
 
-def compute(*collections: Any, n_threads: int | None = None) -> tuple[Any, ...]:
-    """Compute dask collections whose tasks must run in this process, with no more threads than are asked for."""
-    limit = {} if n_threads is None else {"num_workers": n_threads}
-    with dask.config.set(limit):
-        results: tuple[Any, ...] = dask.compute(*collections, **_scheduler_of_this_process())
-    return results
-
-
-def count_threads() -> int:
-    """Count the threads on which `compute` would run."""
-    scheduler = get_scheduler()
-    client: Any = getattr(scheduler, "__self__", None)
-    if scheduler is dask.get:
-        return 1
-    if hasattr(client, "scheduler_info") and _is_in_process(client):
-        return sum(client.nthreads().values())
-    return int(dask.config.get("num_workers", None) or CPU_COUNT)
-
-
-def _scheduler_of_this_process() -> dict[str, str]:
-    """Keep the active scheduler if its tasks can reach an open file; else choose threads."""
-    scheduler = get_scheduler()
-    client = getattr(scheduler, "__self__", None)
-    if scheduler is dask.multiprocessing.get:
-        reason = "the scheduler 'processes' cannot write to an open file"
-    elif hasattr(client, "scheduler_info") and not _is_in_process(client):
-        reason = "the workers of the active cluster are other processes and cannot write to an open file"
-    else:
-        return {}
-    warn(f"{reason}: the threads of this process do the work.", SchedulerWarning)
-    return {"scheduler": "threads"}
-
-
-def _is_in_process(client: Any) -> bool:
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    return bool(workers) and all(address.startswith("inproc://") for address in workers)
+def _run(
+    frames: da.Array,
+    output: Output,
+    dtype: np.dtype[Any],
+    storage: Storage,
+    background: StoredBackground,
+    workers: Workers,
+    resume: bool | None,
+) -> DirectRun | PartRun:
+    """Let workers write parts if they are other processes, or if the run is to be resumed."""
+    if isinstance(output, h5py.Group):
+        able = workers if isinstance(workers, ThisProcess) else threads_because("an open group belongs to its process")
+        return DirectRun(frames, able)
+    if resume or not isinstance(workers, ThisProcess):
+        return PartRun(PartFolder.of(Path(output)), frames, dtype, storage, workers, resume, background)
+    if resume is False:
+        PartFolder.of(Path(output)).remove()
+    return DirectRun(frames, workers)
 
 
 def _in_whole_frames(array: da.Array) -> da.Array:

@@ -9,7 +9,6 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .budget import MemoryPlan
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv
 from .correction.fields import Fields
@@ -19,12 +18,13 @@ from .correction.restoration import load_restoration
 from .errors import FrameNotFoundError, ParameterError
 from .estimable import EstimableFrames, ignore_progress
 from .estimation import BlockRunner, background_corrected, with_image
-from .execution import write_series
+from .execution import check_target, write_series
 from .hdf5.attributes import Columns
 from .hdf5.backgrounds import NO_BACKGROUND, FittedBackground, SharedBackground, StoredBackground
 from .hdf5.encoding import Compression, Storage
-from .hdf5.output import Output, check_output
+from .hdf5.output import Output
 from .lazy import lazy_series
+from .scheduling import Resources
 from .sequence import View
 
 
@@ -90,6 +90,7 @@ class ProcessableFrames(EstimableFrames[View]):
         shuffle: bool | None = None,
         memory: int | str | None = None,
         overwrite: bool = False,
+        resume: bool | None = None,
         progress: bool | None = None,
     ) -> None:
         """Subtract the background and write the result.
@@ -100,7 +101,7 @@ class ProcessableFrames(EstimableFrames[View]):
 
         Parameters
         ----------
-        h5out, compression, level, shuffle, memory, overwrite, progress
+        h5out, compression, level, shuffle, memory, overwrite, resume, progress
             See `CorrectableFrames.bleach_correction`.
         border_px, background, dark, flat
             See `estimate_bleaching`.
@@ -112,11 +113,11 @@ class ProcessableFrames(EstimableFrames[View]):
         """
         storage = Storage(compression, level, shuffle)
         choice = choose_background(background, border_px, self._frame_shape(), Fields.of(dark, flat))
-        check_output(h5out, self.path, overwrite=overwrite)
+        check_target(h5out, self.path, overwrite=overwrite, resume=resume)
         # What is stored beside the frames is not subtracted from them.
         source = self._source(progress).prepared(choice.fields)
-        plan = self._plan(source, memory)
-        runner = BlockRunner(block_bytes=plan.block_bytes, stack_bytes=plan.kept_bytes // 2)
+        resources = self._resources(source, memory)
+        runner = BlockRunner.of(resources)
         found = with_image(source, choice.level, runner)
         stored = _stored(choice, found)
         is_stored = stored is not NO_BACKGROUND
@@ -126,7 +127,7 @@ class ProcessableFrames(EstimableFrames[View]):
             background=stored,
             columns=self.meta,
             storage=storage,
-            plan=plan,
+            resources=resources,
             operation="background_correction",
             parameters={
                 "border_px": border_px,
@@ -134,6 +135,7 @@ class ProcessableFrames(EstimableFrames[View]):
                 "fields": choice.fields_in_words,
             },
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
         )
 
@@ -171,13 +173,14 @@ class ProcessableFrames(EstimableFrames[View]):
         shuffle: bool | None = None,
         memory: int | str | None = None,
         overwrite: bool = False,
+        resume: bool | None = None,
         progress: bool | None = None,
     ) -> None:
         """Denoise each frame by total variation and write the result.
 
         Parameters
         ----------
-        h5file, compression, level, shuffle, memory, overwrite, progress
+        h5file, compression, level, shuffle, memory, overwrite, resume, progress
             See `CorrectableFrames.bleach_correction`.
         count, max_count
             `multiprocessing.Value` or alike, which grow by the number of frames.
@@ -192,16 +195,17 @@ class ProcessableFrames(EstimableFrames[View]):
         storage = Storage(compression, level, shuffle)
         advance = counting(count, max_count, len(self))
         source = self._source(progress)
-        plan = self._plan(source, memory)
+        resources = self._resources(source, memory)
         self._write(
-            _denoised(lazy_series(source, plan.block_bytes).fl, weight),
+            _denoised(lazy_series(source, resources.plan.block_bytes).fl, weight),
             h5file,
             columns=self.meta,
             storage=storage,
-            plan=plan,
+            resources=resources,
             operation="denoise",
             parameters={"weight": weight},
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
             advance=advance,
         )
@@ -248,6 +252,7 @@ class ProcessableFrames(EstimableFrames[View]):
         shuffle: bool | None = None,
         memory: int | str | None = None,
         overwrite: bool = False,
+        resume: bool | None = None,
         progress: bool | None = None,
     ) -> None:
         """Give each frame the distribution of brightness of a reference frame and write the result.
@@ -256,7 +261,7 @@ class ProcessableFrames(EstimableFrames[View]):
         ----------
         variant, reference
             See `histogram_matched`.
-        h5out, compression, level, shuffle, memory, overwrite, progress
+        h5out, compression, level, shuffle, memory, overwrite, resume, progress
             See `CorrectableFrames.bleach_correction`.
 
         Raises
@@ -266,16 +271,17 @@ class ProcessableFrames(EstimableFrames[View]):
         """
         storage = Storage(compression, level, shuffle)
         source = self._source(progress)
-        plan = self._plan(source, memory)
+        resources = self._resources(source, memory)
         self._write(
-            self._matched(lazy_series(source, plan.block_bytes).fl, variant, reference),
+            self._matched(lazy_series(source, resources.plan.block_bytes).fl, variant, reference),
             h5out,
             columns=self.meta,
             storage=storage,
-            plan=plan,
+            resources=resources,
             operation="histogram_matching",
             parameters={"variant": variant, "reference": reference},
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
         )
 
@@ -301,9 +307,10 @@ class ProcessableFrames(EstimableFrames[View]):
         operation: str,
         parameters: Mapping[str, Any],
         storage: Storage,
-        plan: MemoryPlan,
+        resources: Resources,
         background: StoredBackground = NO_BACKGROUND,
         overwrite: bool,
+        resume: bool | None,
         progress: bool | None,
         estimate: BleachingEstimate | None = None,
         times: NDArray[np.float64] | None = None,
@@ -326,10 +333,11 @@ class ProcessableFrames(EstimableFrames[View]):
             dtype=np.dtype(np.float32),
             storage=storage,
             background=background,
-            plan=plan,
+            resources=resources,
             identifier=self.identifier,
             source=self.path,
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
             on_stored=advance or ignore_progress,
         )

@@ -28,6 +28,7 @@ def to_hdf5(
     level: int | None = None,
     shuffle: bool | None = None,
     overwrite: bool = False,
+    resume: bool | None = None,
     progress: bool | None = None,
 ) -> None:
     """Compute a dask array block by block and write it as a series, in bounded memory.
@@ -57,6 +58,9 @@ def to_hdf5(
         Group bytes of equal significance; by default what makes a sample of the array smaller.
     overwrite
         Replace a file that exists.
+    resume
+        See `FLSeries.bleach_correction`. An array whose name is another one each time, such as one of random
+        numbers, is never resumed.
     progress
         Show a progress bar; None shows it in a terminal and in a notebook.
 
@@ -108,6 +112,7 @@ def to_hdf5(
         identifier=identifier or (like.identifier if like is not None else None),
         source=None if like is None else like.path,
         overwrite=overwrite,
+        resume=resume,
         progress=progress,
     )
 

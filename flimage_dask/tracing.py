@@ -24,6 +24,10 @@ class Runner(Protocol):
         """Return the results in the order of the frames."""
         ...
 
+    def quietly(self) -> "Runner":
+        """Return a runner whose frames nobody counts."""
+        ...
+
 
 class CountingRunner:
     """A runner that counts pixels on the way.
@@ -51,6 +55,10 @@ class CountingRunner:
         n_pixels = height * width if region is None else len(region)
         self.counted = PixelCounts(n_pixels, n_finite, n_saturated, saturation)
         return [result for result, _ in pairs]
+
+    def quietly(self) -> Runner:
+        """Return a runner that counts neither frames nor pixels."""
+        return self._runner.quietly()
 
 
 def saturation_of(source: FrameSource, options: TraceOptions) -> float | None:

@@ -10,6 +10,7 @@ import dask.array as da
 import h5py
 import numpy as np
 import pytest
+from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,8 @@ from flimage_dask import (
     to_hdf5,
 )
 from flimage_dask.correction.background import border_mask
-from flimage_dask.errors import ParameterError
+from flimage_dask.errors import ParameterError, UnfinishedRunError
+from flimage_dask.part_run import PartRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:the correction factor reaches")
 
@@ -424,6 +426,50 @@ def test_an_image_computed_alone_has_the_background_of_its_series(fls, tmp_path)
         fli.compute_bg("mode", "poly2o", border_px=BORDER)
         assert np.allclose(out[5].bg_fl, fli.bg_fl, rtol=1e-6)
         assert dict(out[5].info)["fluorescence background fit_profile"] == "poly2o"
+
+
+@pytest.mark.parametrize("name", ["poly2o", "over time", "median"])
+def test_a_run_in_parts_keeps_each_frame_with_its_background(fls, tmp_path, name):
+    options = {"border_px": BORDER, "background": BACKGROUNDS[name], "flat": FLAT}
+    fls.background_correction(tmp_path / "whole.h5", **options)
+    fls.background_correction(tmp_path / "parts.h5", resume=True, **options)
+    assert_alike(tmp_path / "whole.h5", tmp_path / "parts.h5")
+
+
+def test_the_blocks_of_one_background_do_not_go_into_the_output_of_another(fls, tmp_path, monkeypatch):
+    def fail_late(self, number, writer, maker):
+        raise OSError("the disk is full")
+
+    out = tmp_path / "out.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(PartRun, "_store", fail_late)
+        with pytest.raises(OSError, match="the disk is full"):
+            fls.background_correction(out, BORDER, background=Profile("tilt"), resume=True)
+    with pytest.raises(UnfinishedRunError, match="background differ"):
+        fls.background_correction(out, BORDER, background=Profile("poly2o"), resume=True)
+    fls.background_correction(out, BORDER, background=Profile("tilt"), resume=True)
+    fls.background_correction(tmp_path / "whole.h5", BORDER, background=Profile("tilt"))
+    assert_alike(tmp_path / "whole.h5", out)
+
+
+def test_the_workers_of_a_cluster_find_the_same_backgrounds(fls, tmp_path):
+    names = ("poly2o", "over time")
+    for name in names:
+        fls.background_correction(tmp_path / f"{name}.h5", BORDER, background=BACKGROUNDS[name])
+    cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0")
+    with cluster, Client(cluster):
+        for name in names:
+            fls.background_correction(tmp_path / f"{name} of a cluster.h5", BORDER, background=BACKGROUNDS[name])
+    for name in names:
+        assert_alike(tmp_path / f"{name}.h5", tmp_path / f"{name} of a cluster.h5")
+
+
+def assert_alike(path, other):
+    """Check that two series have the same frames and backgrounds."""
+    with FLSeries(h5file=path, h5mode="r") as a, FLSeries(h5file=other, h5mode="r") as b:
+        assert np.array_equal(a.raw_fl.compute(), b.raw_fl.compute())
+        assert np.array_equal(a.bg_fl.compute(), b.bg_fl.compute())
+        assert (a.meta, a.identifier) == (b.meta, b.identifier)
 
 
 # --- Memory.

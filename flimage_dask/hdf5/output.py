@@ -76,12 +76,12 @@ def writing_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_output(output: Output, *, overwrite: bool) -> Iterator[h5py.Group]:
+def open_output(output: Output, *, overwrite: bool, scratch: Path | None = None) -> Iterator[h5py.Group]:
     """Open the group that a new series is written to.
 
-    A file is written under a temporary name beside its target, brought to the disk, and renamed
-    when the block ends; on any exception it is removed. An open group is written in place, and
-    emptied again on any exception.
+    A file is written under a temporary name beside its target, or in the folder `scratch` on the same disk, brought
+    to the disk, and renamed when the block ends; on any exception it is removed. An open group is written in
+    place, and emptied again on any exception.
     """
     if isinstance(output, h5py.Group):
         with _open_group(output):
@@ -89,7 +89,7 @@ def open_output(output: Output, *, overwrite: bool) -> Iterator[h5py.Group]:
         return
     # A link is followed, so that the file it leads to is replaced, on its own disk.
     target = Path(output).resolve()
-    partial = target.with_name(f".{target.name}.{uuid4().hex[:8]}.partial")
+    partial = (scratch or target.parent) / f".{target.name}.{uuid4().hex[:8]}.partial"
     try:
         with _open_partial(partial) as file:
             yield file

@@ -19,7 +19,7 @@ from ..budget import MOST_WAITING_BYTES
 from ..errors import FileError, ParameterError
 from ..process_local import ProcessLocal
 from .attributes import AttributeWriter, Columns, split_constant
-from .backgrounds import NO_BACKGROUND, StoredBackground
+from .backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
 from .encoding import FLIMAGE_LIKE, PLAIN, FrameEncoding, Storage, Stored
 from .layout import (
     BACKGROUNDS,
@@ -183,9 +183,7 @@ class SeriesWriter(ProcessLocal):
             return None
         block = self._unencoded[min(self._unencoded)]
         if not is_in_memory(self._group) or self._storage != FLIMAGE_LIKE:
-            some = block[sorted({0, len(block) // 2, len(block) - 1})]
-            images = self._background.images(some, self._dtype)
-            self.use(*self._storage.choose([np.ascontiguousarray(image, self._dtype) for image in images]))
+            self.use(*choose_encoding(self._storage, block, self._dtype, self._background))
             return self._template
         return self._template_with(self.encoding)
 

@@ -1,0 +1,180 @@
+"""The workers of a dask cluster, which are other processes, perhaps on other machines.
+
+They are given a bounded number of blocks at a time, each as one task with a small result.
+"""
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import dask.array as da
+from dask.delayed import Delayed
+from numpy.typing import NDArray
+
+from ._version import __version__
+from .block_tasks import BlockTasks, in_groups
+from .errors import ClusterError
+
+# Each submission costs the client and the scheduler some 20 ms, whatever its size. It goes out while as many
+# blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.
+_BLOCKS_OF_A_SUBMISSION = 64
+_BLOCKS_AHEAD_OF_A_THREAD = 2
+
+
+class Cluster:
+    """The workers of a cluster.
+
+    Parameters
+    ----------
+    client
+        A `distributed.Client`.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads that share one memory: those of the largest worker."""
+        return max(self._client.nthreads().values(), default=1)
+
+    def limited_to(self, n_threads: int) -> Self:
+        """Return the same workers: they were started with their threads."""
+        return self
+
+    def check(self, folder: Path) -> None:
+        """Refuse workers of another version, or that cannot write to a folder of this machine.
+
+        Raises
+        ------
+        ClusterError
+            (an OSError) that names the worker and the folder.
+        """
+        self._client.wait_for_workers(1)
+        self._check_versions()
+        probe = folder / f".probe.{uuid4().hex[:8]}"
+        probe.touch()
+        try:
+            answers = self._client.run(_try_folder, str(probe))
+        finally:
+            probe.unlink(missing_ok=True)
+        for worker, problem in answers.items():
+            if problem is not None:
+                raise ClusterError(
+                    f"the worker {worker} {problem}: put input and output on a file system that all workers and this "
+                    f"machine share, under the same path."
+                )
+
+    def measure(
+        self,
+        frames: da.Array,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        on_frames: Callable[[int], None],
+    ) -> list[Any]:
+        """Apply a function to every block, and return its results in the order of the frames."""
+        self._check_versions()
+        results: dict[int, Any] = {}
+        for number, result in self.run(frames, range(frames.numblocks[0]), _measure, function, arguments):
+            results[number] = result
+            on_frames(frames.chunks[0][number])
+        return [results[number] for number in range(len(results))]
+
+    def run(
+        self, frames: da.Array, numbers: Iterable[int], function: Callable[..., Any], *arguments: Any
+    ) -> Iterator[tuple[int, Any]]:
+        """Apply a function to some blocks; see `scheduling.Workers.run`.
+
+        Raises
+        ------
+        ClusterError
+            (an OSError) if the cluster is lost, or a block kills its workers.
+        """
+        from distributed import as_completed
+
+        tasks = BlockTasks(frames, function, arguments, self._keep)
+        # Results are fetched as they come, several at a time: one by one each would take 9 ms.
+        pending = as_completed(with_results=True)
+        number_of: dict[Any, int] = {}
+
+        def take() -> tuple[int, Any]:
+            with _failing_clearly():
+                future, result = next(pending)
+            return number_of.pop(future.key), result
+
+        try:
+            for group in in_groups(numbers, _BLOCKS_OF_A_SUBMISSION):
+                results = self._client.persist(tasks.of(group), optimize_graph=tasks.fuse)
+                number_of |= {(results.name, k, 0, 0): number for k, number in enumerate(group)}
+                pending.update(dict(results.dask).values())
+                del results
+                n_threads = sum(self._client.nthreads().values())
+                most_ahead = max(_BLOCKS_OF_A_SUBMISSION, _BLOCKS_AHEAD_OF_A_THREAD * n_threads)
+                while len(number_of) > most_ahead:
+                    yield take()
+            while number_of:
+                yield take()
+        finally:
+            self._client.cancel(list(pending.futures))
+
+    def _check_versions(self) -> None:
+        """Refuse workers without this package, or with another version of it."""
+        found = self._client.get_versions(packages=[__package__])["workers"]
+        for worker, versions in found.items():
+            version = versions["packages"].get(__package__)
+            if version != __version__:
+                has = f"has no {__package__}" if version is None else f"has {__package__} {version}"
+                raise ClusterError(
+                    f"the worker {worker} {has}; this process has {__version__}: install the same version on both."
+                )
+
+    def _keep(self, values: list[Delayed]) -> list[Delayed]:
+        """Compute values, which stay on the cluster as long as they are needed."""
+        from distributed import futures_of, wait
+
+        kept: list[Delayed] = self._client.persist(values)
+        futures = futures_of(kept)
+        wait(futures)
+        with _failing_clearly():
+            for future in futures:
+                if future.status != "finished":
+                    future.result()
+        return kept
+
+
+def _try_folder(probe_of_client: str) -> str | None:
+    """Tell what a worker cannot do in the folder of a file; None if there is nothing."""
+    probe = Path(probe_of_client)
+    if not probe.is_file():
+        return f"on '{socket.gethostname()}' does not see the folder '{probe.parent}'"
+    own = probe.with_name(f"{probe.name}.{uuid4().hex[:8]}")
+    try:
+        own.touch(exist_ok=False)
+        own.unlink()
+    except OSError as error:
+        return f"on '{socket.gethostname()}' cannot write to the folder '{probe.parent}' ({error.strerror})"
+    return None
+
+
+def _measure(block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return function(block, *arguments)
+
+
+@contextmanager
+def _failing_clearly() -> Iterator[None]:
+    """Turn what dask raises about workers and schedulers into an error that tells what to do."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise ClusterError(
+            f"a block killed {error.allowed_failures + 1} workers, the last of them {error.last_worker.address}; most "
+            f"likely they ran out of memory. Give workers more memory or fewer threads, or give memory='200 MiB'."
+        ) from error
+    except CancelledError as error:
+        raise ClusterError("the connection to the scheduler was lost before the run was done.") from error

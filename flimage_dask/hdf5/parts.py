@@ -1,0 +1,234 @@
+"""Parts of an output: encoded blocks in files of their own, which any process can write.
+
+A part holds the chunks of some neighbouring frames as they will lie in the output, so that
+whoever puts the output together copies bytes and inflates nothing. It appears under its name only
+when it is whole, and carries a checksum and the fingerprint of its run. Nothing in it is ever unpickled.
+"""
+
+import json
+import os
+import shutil
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from pathlib import Path
+from time import sleep
+from typing import Any, Self
+from uuid import uuid4
+
+from isal import isal_zlib
+
+from ..errors import FileError, FileMissingError
+from .encoding import Chunk
+
+_MAGIC = b"flimage_dask part 1\n"
+_SIZE_OF_HEADER = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
+_NOTE = "run.json"
+_SUFFIX = ".part"
+_TRIES_TO_REMOVE, _SECONDS_BETWEEN_TRIES = 10, 0.2
+
+
+class DamagedPartError(ValueError):
+    """A part is not what was written."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The encoded frames of one block.
+
+    Parameters
+    ----------
+    run
+        Fingerprint of the run that it belongs to.
+    first
+        Position of its first frame.
+    storage
+        What `h5py.Group.create_dataset` is told of datasets with such chunks.
+    chunks
+        Those of all images of each frame, one frame after the other.
+    """
+
+    run: str
+    first: int
+    storage: Mapping[str, Any]
+    chunks: Sequence[Chunk]
+
+    def to_bytes(self) -> bytes:
+        """Return what is written to a file."""
+        header = json.dumps(
+            {
+                "run": self.run,
+                "first": self.first,
+                "storage": dict(self.storage),
+                "sizes": [chunk.nbytes for chunk in self.chunks],
+                "skipped": [chunk.skipped for chunk in self.chunks],
+            }
+        ).encode()
+        content = b"".join(
+            (_MAGIC, _SIZE_OF_HEADER.pack(len(header)), header, *(chunk.content for chunk in self.chunks))
+        )
+        return content + _CHECKSUM.pack(isal_zlib.crc32(content))
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> Self:
+        """Read what was written to a file.
+
+        Raises
+        ------
+        DamagedPartError
+            (a ValueError) unless every byte is as it was.
+        """
+        content, checksum = memoryview(stored)[: -_CHECKSUM.size], stored[-_CHECKSUM.size :]
+        start = len(_MAGIC) + _SIZE_OF_HEADER.size
+        if len(content) < start or stored[: len(_MAGIC)] != _MAGIC:
+            raise DamagedPartError("is none of this version")
+        if _CHECKSUM.pack(isal_zlib.crc32(content)) != checksum:
+            raise DamagedPartError("has a wrong checksum")
+        (n_header,) = _SIZE_OF_HEADER.unpack(content[len(_MAGIC) : start])
+        try:
+            header = json.loads(bytes(content[start : start + n_header]))
+            ends = accumulate(header["sizes"], initial=start + n_header)
+            chunks = [
+                Chunk(content[begin:end], skipped)
+                for (begin, end), skipped in zip(pairwise(ends), header["skipped"], strict=True)
+            ]
+            return cls(header["run"], header["first"], header["storage"], chunks)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedPartError("has a header that cannot be read") from error
+
+
+@dataclass(frozen=True)
+class PartFolder:
+    """The folder beside an output in which its parts lie until it is whole.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, target: Path) -> Self:
+        """Return the folder that belongs to an output."""
+        target = target.resolve()
+        return cls(target.with_name(f".{target.name}.parts"))
+
+    def exists(self) -> bool:
+        """Tell whether it is there."""
+        return self.path.is_dir()
+
+    def create(self, note: Mapping[str, Any]) -> None:
+        """Make the folder, with a note about the run."""
+        try:
+            self.path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise FileError(f"the folder '{self.path}' cannot be made: {error.strerror}.") from error
+        self.write_note(note)
+
+    def write_note(self, note: Mapping[str, Any]) -> None:
+        """Replace the note about the run."""
+        self._publish(_NOTE, json.dumps(note, indent=2).encode())
+
+    def note(self) -> dict[str, Any]:
+        """Return the note about the run; an empty one if it cannot be read."""
+        try:
+            found = json.loads((self.path / _NOTE).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def write(self, part: Part) -> int:
+        """Write a part, and return its size.
+
+        A block that is done twice gives the same part under the same name.
+
+        Raises
+        ------
+        FileError
+            (an OSError) if it cannot be written.
+        """
+        content = part.to_bytes()
+        self._publish(_name(part.first), content)
+        return len(content)
+
+    def read(self, first: int) -> Part:
+        """Read a part.
+
+        Raises
+        ------
+        DamagedPartError
+            (a ValueError) if it is missing or not what was written.
+        FileMissingError
+            (a FileNotFoundError) if the whole folder is gone.
+        """
+        try:
+            return Part.from_bytes((self.path / _name(first)).read_bytes())
+        except FileNotFoundError as error:
+            if not self.exists():
+                raise self._gone() from error
+            raise DamagedPartError("is missing") from error
+        except OSError as error:
+            raise FileError(f"the part '{self.path / _name(first)}' cannot be read: {error.strerror}.") from error
+
+    def finished(self) -> list[int]:
+        """Return the positions of the first frames of all parts that are there, in ascending order."""
+        stems = [file.stem for file in self.path.glob(f"*{_SUFFIX}")]
+        return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+    def discard(self, first: int) -> None:
+        """Remove one part."""
+        (self.path / _name(first)).unlink(missing_ok=True)
+
+    def discard_unfinished(self) -> None:
+        """Remove everything but the note and whole parts."""
+        for file in self.path.iterdir():
+            if file.name != _NOTE and file.suffix != _SUFFIX:
+                file.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        for _ in range(_TRIES_TO_REMOVE):
+            shutil.rmtree(self.path, ignore_errors=True)
+            if not self.exists():
+                return
+            # A worker that has not heard yet that its block is not wanted may just have left it there.
+            sleep(_SECONDS_BETWEEN_TRIES)
+        raise FileError(f"the folder '{self.path}' cannot be removed: remove it by hand.")
+
+    def size(self) -> int:
+        """Return the number of bytes of all files in it."""
+        return sum(file.stat().st_size for file in self.path.iterdir())
+
+    def _publish(self, name: str, content: bytes) -> None:
+        """Bring a file to the disk, then give it its name."""
+        temporary = self.path / f"{name}.{uuid4().hex[:8]}.tmp"
+        try:
+            with open(temporary, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path / name)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            if not self.exists():
+                raise self._gone() from error
+            raise FileError(
+                f"the block '{name}' cannot be written to '{self.path}': {error.strerror}. The finished ones are kept: "
+                f"mend it and go on with resume=True."
+            ) from error
+
+    def _gone(self) -> FileMissingError:
+        return FileMissingError(
+            f"the folder '{self.path}', in which the finished blocks of the output lie, was removed during the run: "
+            f"start again."
+        )
+
+
+def _name(first: int) -> str:
+    return f"{first:09d}{_SUFFIX}"

@@ -1,0 +1,262 @@
+"""A run that leaves its finished blocks on the disk, so that another one can go on with them.
+
+Workers write encoded blocks as parts beside the output; this process copies their bytes into the output, in the
+order of the frames and while the workers go on.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+from numpy.typing import NDArray
+
+from ._version import __version__
+from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
+from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
+from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
+from .hdf5.parts import DamagedPartError, Part, PartFolder
+from .hdf5.writer import SeriesWriter
+from .scheduling import Workers
+
+# A part that is damaged each time it is written is no accident.
+_MOST_TRIES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class PartRun:
+    """What a run is, and who does it.
+
+    Parameters
+    ----------
+    folder
+        Where parts are written.
+    frames
+        Lazy frames (frame, y, x) in blocks of whole frames.
+    dtype
+        Type of the stored frames.
+    storage
+        How they are to be stored.
+    workers
+        Who writes parts.
+    resume
+        See `execution.write_series`.
+    background
+        What is stored beside each frame.
+    """
+
+    folder: PartFolder
+    frames: da.Array
+    dtype: np.dtype[Any]
+    storage: Storage
+    workers: Workers
+    resume: bool | None
+    background: StoredBackground = NO_BACKGROUND
+
+    @property
+    def scratch(self) -> Path:
+        """Where the output lies until it is whole."""
+        return self.folder.path
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Keep the folder while the output is made, and remove it once that is whole.
+
+        Raises
+        ------
+        UnfinishedRunError
+            (a FileExistsError) if parts of another run lie there.
+        """
+        if self.resume and self.folder.exists():
+            self._check_same()
+            self.folder.discard_unfinished()
+        else:
+            refuse_parts(self.folder, resume=self.resume)
+            self.folder.remove()
+            self.folder.create(self._identity)
+        try:
+            self.workers.check(self.folder.path)
+            yield
+        except BaseException as error:
+            self._leave(error)
+            raise
+        self.folder.remove()
+
+    def fill(self, writer: SeriesWriter) -> None:
+        """Let workers write parts, and store them as they come."""
+        maker = self._maker()
+        writer.use(maker.encoding, self.folder.note()["share"])
+        ready = self._finished()
+        missing = [number for number in range(self.frames.numblocks[0]) if number not in ready]
+        n_stored = 0
+        for number, _ in self.workers.run(self.frames, missing, _write_part, maker):
+            ready.add(number)
+            while n_stored in ready:
+                self._store(n_stored, writer, maker)
+                n_stored += 1
+        for number in range(n_stored, self.frames.numblocks[0]):
+            self._store(number, writer, maker)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for two runs to make the same parts."""
+        return {
+            "version": __version__,
+            "frames": self.frames.name,
+            "blocks": _in_short(self.frames.chunks[0]),
+            "dtype": self.dtype.str,
+            "background": None if self.background is NO_BACKGROUND else tokenize(self.background),
+            "storage": _as_json({"asked": self.storage.shuffle, **self.storage.encoding(False).dataset_options}),
+        }
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *np.cumsum(self.frames.chunks[0]).tolist()][:-1]
+
+    def _check_same(self) -> None:
+        note = self.folder.note()
+        different = [key for key, value in self._identity.items() if note.get(key) != value]
+        if different:
+            raise UnfinishedRunError(
+                f"the blocks in '{self.folder.path}' are of another run: {' and '.join(different)} differ. Start again "
+                f"with resume=False, or repeat what was run before."
+            )
+
+    def _maker(self) -> "PartMaker":
+        """Choose how frames are stored by the first block, or as it was chosen before."""
+        note = self.folder.note()
+        if "shuffle" not in note:
+            ((_, (shuffle, share)),) = self.workers.run(
+                self.frames, [0], _choose, self.storage, self.dtype, self.background
+            )
+            note |= {"shuffle": shuffle, "share": share}
+            self.folder.write_note(note)
+        encoding = self.storage.encoding(note["shuffle"])
+        return PartMaker(self.folder, self._fingerprint, self.dtype, encoding, self.background)
+
+    def _finished(self) -> set[int]:
+        """Find the numbers of the blocks whose parts are there."""
+        number_of = {first: number for number, first in enumerate(self._starts)}
+        return {number_of[first] for first in self.folder.finished() if first in number_of}
+
+    def _store(self, number: int, writer: SeriesWriter, maker: "PartMaker") -> None:
+        """Copy a part into the output; if it is damaged, let it be made again."""
+        first = self._starts[number]
+        n_images = self.frames.chunks[0][number] * (1 + len(self.background.datasets))
+        for _ in range(_MOST_TRIES):
+            try:
+                part = self.folder.read(first)
+                if (part.run, part.first, len(part.chunks)) != (self._fingerprint, first, n_images):
+                    raise DamagedPartError("belongs to something else")
+            except DamagedPartError as error:
+                reason = str(error)
+                self.folder.discard(first)
+                for _ in self.workers.run(self.frames, [number], _write_part, maker):
+                    pass
+            else:
+                writer.store(first, part.chunks)
+                return
+        raise FileError(
+            f"the block of frame {first} {reason} each time it is read back from '{self.folder.path}': check that "
+            f"disk, or write to another one."
+        )
+
+    def _leave(self, error: BaseException) -> None:
+        """Say how to go on with what is there; remove what nobody can use."""
+        n_finished = len(self.folder.finished())
+        if n_finished == 0 or isinstance(error, FileChangedError):
+            self.folder.remove()
+            return
+        error.add_note(
+            f"{n_finished} of {self.frames.numblocks[0]} blocks are done: go on with resume=True, or start again with "
+            f"resume=False."
+        )
+
+
+@dataclass(frozen=True)
+class PartMaker:
+    """What a worker needs to know to write the part of a block.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    run
+        Fingerprint of the run.
+    dtype
+        Type of the stored frames.
+    encoding
+        How they are stored.
+    background
+        What is stored beside them.
+    version
+        Of this package on the client.
+    """
+
+    folder: PartFolder
+    run: str
+    dtype: np.dtype[Any]
+    encoding: ChunkEncoding | HDF5Encoding
+    background: StoredBackground = NO_BACKGROUND
+    version: str = __version__
+
+    def write(self, block: NDArray[Any], first: int) -> int:
+        """Write the part of a block, and return its size."""
+        if self.version != __version__:
+            raise ClusterError(f"a worker has flimage_dask {__version__}; the client has {self.version}: install one.")
+        images = self.background.images(block, self.dtype)
+        chunks = [self.encoding.encode(np.ascontiguousarray(image, self.dtype)) for image in images]
+        return self.folder.write(Part(self.run, first, self.encoding.dataset_options, chunks))
+
+
+def refuse_parts(folder: PartFolder, *, resume: bool | None) -> None:
+    """Refuse to start where an earlier run left parts, unless it is said what to do with them.
+
+    Raises
+    ------
+    UnfinishedRunError
+        (a FileExistsError) if there are parts and `resume` is None.
+    """
+    if resume is None and folder.exists():
+        raise UnfinishedRunError(
+            f"an earlier run left {len(folder.finished())} finished blocks in '{folder.path}': go on with resume=True, "
+            f"or start again with resume=False."
+        )
+
+
+def _write_part(block: NDArray[Any], first: int, maker: PartMaker) -> int:
+    return maker.write(block, first)
+
+
+def _choose(
+    block: NDArray[Any], first: int, storage: Storage, dtype: np.dtype[Any], background: StoredBackground
+) -> tuple[bool, float]:
+    encoding, share = choose_encoding(storage, block, dtype, background)
+    return bool(encoding.dataset_options["shuffle"]), share
+
+
+def _in_short(sizes: Sequence[int]) -> list[list[int]]:
+    """Write equal sizes in a row as one: [size, how many]."""
+    runs: list[list[int]] = []
+    for size in sizes:
+        if runs and runs[-1][0] == size:
+            runs[-1][1] += 1
+        else:
+            runs.append([int(size), 1])
+    return runs
+
+
+def _as_json(options: Mapping[str, Any]) -> Any:
+    """Give options the form that they have when they are read from a file."""
+    return json.loads(json.dumps(options))

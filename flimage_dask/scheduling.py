@@ -1,0 +1,234 @@
+"""Who computes blocks of frames: threads of this process, or the workers of a dask cluster."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import dask
+import dask.array as da
+import dask.multiprocessing
+from dask.base import get_scheduler
+from dask.delayed import Delayed
+from dask.optimization import cull
+from dask.system import CPU_COUNT
+
+from .block_tasks import BlockTasks, in_groups
+from .budget import MemoryPlan
+from .cluster import Cluster
+from .notices import SchedulerWarning, warn
+from .process_local import ProcessLocal
+
+# So many blocks of each thread that it never waits for the next ones.
+_BLOCKS_OF_A_GROUP = 8
+
+
+class Workers(Protocol):
+    """Anything that computes blocks of frames."""
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads that share one memory."""
+        ...
+
+    def limited_to(self, n_threads: int) -> Self:
+        """Return workers of which no more threads work at a time, where that can be chosen."""
+        ...
+
+    def check(self, folder: Path) -> None:
+        """Refuse workers that cannot write to a folder.
+
+        Raises
+        ------
+        ClusterError
+            (an OSError) that names the worker and the folder.
+        """
+        ...
+
+    def run(
+        self, frames: da.Array, numbers: Iterable[int], function: Callable[..., Any], *arguments: Any
+    ) -> Iterator[tuple[int, Any]]:
+        """Apply a function to some blocks, and give the number of a block and its result as they come.
+
+        Parameters
+        ----------
+        frames
+            Lazy frames (frame, y, x) in blocks of whole frames.
+        numbers
+            Of the blocks.
+        function, arguments
+            Called as ``function(block, first, *arguments)``, where `first` is the position of the first
+            frame of the block. Its result should be small.
+        """
+        ...
+
+    def measure(
+        self,
+        frames: da.Array,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        on_frames: Callable[[int], None],
+    ) -> list[Any]:
+        """Apply a function to every block, and return its results in the order of the frames.
+
+        Parameters
+        ----------
+        frames
+            Lazy frames (frame, y, x) in blocks of whole frames.
+        function, arguments
+            Called as ``function(block, *arguments)``.
+        on_frames
+            Called with a number of frames whenever some are done.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Who does a run, and in what memory.
+
+    Parameters
+    ----------
+    workers
+        Who.
+    plan
+        What each process of theirs does with its memory.
+    """
+
+    workers: Workers
+    plan: MemoryPlan
+
+
+class ThisProcess:
+    """The threads of this process.
+
+    Parameters
+    ----------
+    n_threads
+        How many work at a time; by default as many as the active scheduler has.
+    scheduler
+        A scheduler whose tasks run in this process, instead of the active one.
+    because
+        Why the active one cannot be used, which is a warning once there is something to do.
+    """
+
+    def __init__(self, n_threads: int | None = None, scheduler: str | None = None, because: str | None = None) -> None:
+        self._limit = n_threads
+        self._scheduler = scheduler
+        self._because = because
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads."""
+        return _count_threads() if self._limit is None else self._limit
+
+    def limited_to(self, n_threads: int) -> Self:
+        """Return no more than some of the threads."""
+        return type(self)(n_threads, self._scheduler, self._because)
+
+    def check(self, folder: Path) -> None:
+        """Do nothing: what these threads cannot write to, the output cannot be written to either."""
+
+    def run(
+        self, frames: da.Array, numbers: Iterable[int], function: Callable[..., Any], *arguments: Any
+    ) -> Iterator[tuple[int, Any]]:
+        """Apply a function to some blocks; see `Workers.run`."""
+        self._warn()
+        tasks = BlockTasks(frames, function, arguments, self._keep)
+        with ThreadPoolExecutor(self.n_threads) as pool:
+            number_of: dict[Future[Any], int] = {}
+            try:
+                for group in in_groups(numbers, _BLOCKS_OF_A_GROUP * self.n_threads):
+                    (results,) = dask.optimize(tasks.of(group))
+                    graph = dict(results.dask)
+                    for k, number in enumerate(group):
+                        key = (results.name, k, 0, 0)
+                        number_of[pool.submit(dask.get, cull(graph, [key])[0], key)] = number
+                    while len(number_of) > self.n_threads:
+                        yield from _done(number_of)
+                while number_of:
+                    yield from _done(number_of)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def measure(
+        self,
+        frames: da.Array,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        on_frames: Callable[[int], None],
+    ) -> list[Any]:
+        """Apply a function to every block; see `Workers.measure`."""
+        task = dask.delayed(_measure_and_tell, pure=False)
+        shared = dask.delayed(arguments, traverse=False)
+        listener = _Listener(on_frames)
+        return list(self.compute(*(task(function, block, shared, listener) for block in frames.to_delayed().ravel())))
+
+    def compute(self, *collections: Any) -> tuple[Any, ...]:
+        """Compute dask collections whose tasks can run in this process only."""
+        self._warn()
+        limit = {} if self._limit is None else {"num_workers": self._limit}
+        scheduler = {} if self._scheduler is None else {"scheduler": self._scheduler}
+        with dask.config.set(limit):
+            results: tuple[Any, ...] = dask.compute(*collections, **scheduler)
+        return results
+
+    def _warn(self) -> None:
+        if self._because is not None:
+            warn(f"{self._because}: the threads of this process do the work.", SchedulerWarning)
+
+    def _keep(self, values: list[Delayed]) -> list[Delayed]:
+        return list(dask.persist(*values, scheduler="threads", num_workers=self.n_threads))
+
+
+def active_workers() -> ThisProcess | Cluster:
+    """Return those who compute on the active scheduler."""
+    scheduler = get_scheduler()
+    client = getattr(scheduler, "__self__", None)
+    if hasattr(client, "scheduler_info") and not _is_in_process(client):
+        return Cluster(client)
+    if scheduler is dask.multiprocessing.get:
+        return threads_because("the scheduler 'processes' cannot write to an open file")
+    return ThisProcess()
+
+
+def threads_because(reason: str) -> ThisProcess:
+    """Return the threads of this process, which warn why they work instead of the active scheduler."""
+    return ThisProcess(scheduler="threads", because=reason)
+
+
+class _Listener(ProcessLocal):
+    """Who is told of frames that are done, in graphs that may be pickled."""
+
+    def __init__(self, on_frames: Callable[[int], None]) -> None:
+        super().__init__()
+        self.on_frames = on_frames
+
+
+def _done(number_of: "dict[Future[Any], int]") -> Iterator[tuple[int, Any]]:
+    """Wait for the next results."""
+    done, _ = wait(number_of, return_when=FIRST_COMPLETED)
+    for future in done:
+        yield number_of.pop(future), future.result()
+
+
+def _measure_and_tell(function: Callable[..., Any], block: Any, arguments: tuple[Any, ...], listener: _Listener) -> Any:
+    result = function(block, *arguments)
+    listener.on_frames(len(block))
+    return result
+
+
+def _count_threads() -> int:
+    scheduler = get_scheduler()
+    client: Any = getattr(scheduler, "__self__", None)
+    if scheduler is dask.get:
+        return 1
+    if hasattr(client, "scheduler_info") and _is_in_process(client):
+        return sum(client.nthreads().values())
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)
+
+
+def _is_in_process(client: Any) -> bool:
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return bool(workers) and all(address.startswith("inproc://") for address in workers)
