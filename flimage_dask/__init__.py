@@ -7,6 +7,10 @@ from . import errors, meta, series
 from . import image as core
 from ._version import __version__
 from .correction.bleaching import BleachingEstimate
+from .correction.levels import FrameBackground
+from .correction.over_time import TimePercentile
+from .correction.profiles import Profile
+from .correction.rolling_ball import RollingBall
 from .image import FLImage
 from .meta import META_KEYS_FL
 from .notices import BleachingWarning, SchedulerWarning
@@ -19,7 +23,11 @@ __all__ = [
     "BleachingWarning",
     "FLImage",
     "FLSeries",
+    "FrameBackground",
+    "Profile",
+    "RollingBall",
     "SchedulerWarning",
+    "TimePercentile",
     "__version__",
     "core",
     "errors",

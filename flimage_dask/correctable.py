@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .correction.bleaching import BleachingEstimate
+from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
+from .correction.preparation import Background
 from .errors import SeriesError
 from .estimable import EstimateOptions, as_mask
-from .estimation import Background, EstimateRequest, bleach_corrected, lazy_estimate, name_of, remember
+from .estimation import EstimateRequest, bleach_corrected, lazy_estimate, name_of, remember
 from .execution import check_target
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
 from .part_run import keepsake
-from .processable import ProcessableFrames, SharedCounter, counting, in_words
+from .processable import ProcessableFrames, SharedCounter, counting
 
 
 class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
@@ -41,6 +43,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
         estimate: BleachingEstimate | None = None,
     ) -> da.Array:
         """Correct photobleaching lazily.
@@ -49,12 +53,13 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         ----------
         border_px, background, trace, mask, saturation
             See `estimate_bleaching`.
-        model, exclude, robust, correction, max_factor, parameters, times, frame_interval
+        model, exclude, robust, correction, max_factor, parameters, times, frame_interval, dark, flat
             See `estimate_bleaching`.
         estimate
             A known estimate of a series with as many frames, instead of making one from these frames. Its
-            background is subtracted, and the arguments above are not used; for another background
-            give ``dataclasses.replace(estimate, background=…)``.
+            background is subtracted, and the arguments above are not used, but for those that prepare each
+            frame: the fields, a `Profile` and a `RollingBall`, which must be those of the estimate. For another
+            background give ``dataclasses.replace(estimate, background=…)``.
 
         Returns
         -------
@@ -79,11 +84,14 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         """
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
-        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
-        wanted = self._wanted(estimate, options)
+        fields = Fields.of(dark, flat)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
+        wanted, choice = self._wanted(estimate, options)
+        source = self._source().prepared(choice.preparation)
+        fl = lazy_series(source).fl
         if isinstance(wanted, EstimateRequest):
-            return bleach_corrected(self.fl, lazy_estimate(self._source(), wanted))
-        return bleach_corrected(self.fl, wanted)
+            return bleach_corrected(fl, lazy_estimate(source, wanted))
+        return bleach_corrected(fl, wanted)
 
     def bleach_correction(
         self,
@@ -105,6 +113,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
         estimate: BleachingEstimate | None = None,
         compression: Compression = "gzip",
         level: int | None = None,
@@ -123,10 +133,10 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             None writes nothing.
         border_px, background, trace, mask, saturation, progress
             See `estimate_bleaching`.
-        model, exclude, robust, correction, max_factor, parameters, times, frame_interval
+        model, exclude, robust, correction, max_factor, parameters, times, frame_interval, dark, flat
             See `estimate_bleaching`.
         flscorr
-            Frames to correct instead of these, such as a denoised version of them.
+            Frames to correct instead of these, such as a denoised version of them; prepared in the same way.
         estimate
             A known estimate instead of making one from these frames: that of a reference series, of
             another channel, or one read from JSON; see `bleach_corrected`.
@@ -175,18 +185,19 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         storage = Storage(compression, level, shuffle)
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
-        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit)
+        fields = Fields.of(dark, flat)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
         if estimate is None:
-            options.checked_background(self._frame_shape())
+            options.choice(self._frame_shape())
         if h5out is not None:
             check_target(h5out, self.path, overwrite=overwrite, resume=resume)
         # Read before the times, which are then among them: every frame is visited once.
         columns = {} if h5out is None else target.meta
-        wanted = self._wanted(estimate, options)
+        wanted, choice = self._wanted(estimate, options)
         given_times = times is not None or frame_interval is not None
         new_times = self._times(times, frame_interval) if given_times else None
         advance = counting(count, max_count, 3 * len(self))
-        source = self._source(progress)
+        source = self._source(progress).prepared(choice.preparation)
         resources = self._resources(source, memory)
         if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
             source = source.keeping(resources.plan.kept_bytes)
@@ -195,7 +206,9 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             _remember_what_was_found(h5out, name)
         found = self._obtain(source, wanted, resources, progress, advance)
         if h5out is not None:
-            fl = lazy_series(source if target is self else target._source(progress), resources.plan.block_bytes).fl
+            if target is not self:
+                source = target._source(progress).prepared(choice.preparation)
+            fl = lazy_series(source, resources.plan.block_bytes).fl
             target._write(
                 bleach_corrected(fl, found),
                 h5out,
@@ -205,7 +218,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 operation="bleach_correction",
                 parameters={
                     "border_px": wanted.border_px,
-                    "background": in_words(wanted.background),
+                    "background": choice.in_words,
+                    "fields": choice.fields_in_words,
                     "trace": found.trace_kind,
                     "model": found.requested,
                     "exclude": list(found.excluded),

@@ -9,11 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from .budget import plan_memory
 from .correction.bleaching import BleachingEstimate
+from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of, statistic_named
 from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
+from .correction.preparation import Background, BackgroundChoice, Level, choose_background, values_in_words
+from .correction.profiles import Profile
+from .correction.rolling_ball import RollingBall
 from .errors import ParameterError, SeriesError
-from .estimation import Background, BlockRunner, EstimateRequest, check_background, estimate_once, workers_for
+from .estimation import BlockRunner, EstimateRequest, estimate_once, with_image, workers_for
 from .frame_source import FrameSource
 from .progress import track
 from .scheduling import Resources
@@ -33,6 +37,8 @@ class EstimateOptions:
         How the intensity of a frame is found.
     fit
         How the decay is fitted.
+    fields
+        Dark and flat field; None for none.
     """
 
     border_px: int
@@ -41,12 +47,18 @@ class EstimateOptions:
     frame_interval: float | None
     trace: TraceOptions
     fit: FitOptions
+    fields: Fields | None = None
 
-    def checked_background(self, frame_shape: tuple[int, int]) -> Background:
-        """Return the background to use; refuse one, or a mask, that does not fit frames of a shape."""
+    def choice(self, frame_shape: tuple[int, int]) -> BackgroundChoice:
+        """Return the background to use; refuse one, a field or a mask that does not fit frames of a shape."""
         self.trace.check_shape(frame_shape)
         background = default_background(self.trace.statistic) if self.background is None else self.background
-        return check_background(background, self.border_px, frame_shape)
+        return choose_background(background, self.border_px, frame_shape, self.fields)
+
+    def choice_for_known(self, frame_shape: tuple[int, int]) -> BackgroundChoice:
+        """Return how frames are prepared for an estimate that is known, and whose background is subtracted."""
+        of_each_frame = self.background if isinstance(self.background, Profile | RollingBall) else 0.0
+        return choose_background(of_each_frame, self.border_px, frame_shape, self.fields)
 
 
 def default_background(statistic: str) -> Background:
@@ -73,6 +85,8 @@ class EstimableFrames(FrameSequence[View]):
         parameters: Mapping[str, float] | None = None,
         times: ArrayLike | None = None,
         frame_interval: float | None = None,
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
         memory: int | str | None = None,
         progress: bool | None = None,
     ) -> BleachingEstimate:
@@ -83,9 +97,11 @@ class EstimableFrames(FrameSequence[View]):
         border_px
             Width of the border that shows background only [px].
         background
-            "constant", the mean of all borders; "per-frame", the mean of each frame's border; or
-            given as a number or an image (y, x) [counts]. None is "constant" for a positive sum,
-            and 0 for other traces, as in Fiji: give one if the frames have a background.
+            "constant", the mean of all borders; "per-frame", the mean of each frame's border; another
+            number for each frame (`FrameBackground`), or an image for each (`Profile`, `RollingBall`); one image
+            from all frames (`TimePercentile`); or given as a number or an image (y, x) [counts]. None is
+            "constant" for a positive sum, and 0 for other traces, as in Fiji: give one if the frames have a
+            background.
         trace
             The intensity of a frame: "positive_sum", flimage's, of what is above the background; "mean";
             "median"; or a percentile such as "percentile-90".
@@ -114,6 +130,9 @@ class EstimableFrames(FrameSequence[View]):
             Acquisition times (n,) [s], if the frames carry none or wrong ones.
         frame_interval
             Time from one frame to the next [s], instead of `times`.
+        dark, flat
+            Dark field, a number or an image (y, x), and flat field, an image [counts]. Before anything else,
+            frames become ``(x - dark) / gain``, where ``gain`` is ``flat - dark`` over its mean.
         memory
             What the run may add to the memory of the process, such as ``"1 GiB"``.
         progress
@@ -135,8 +154,11 @@ class EstimableFrames(FrameSequence[View]):
         """
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
-        request = self._request(EstimateOptions(border_px, background, times, frame_interval, trace_options, fit))
-        source = self._source(progress)
+        fields = Fields.of(dark, flat)
+        options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
+        choice = options.choice(self._frame_shape())
+        request = self._request(options, choice.level)
+        source = self._source(progress).prepared(choice.preparation)
         return self._estimate(source, request, self._resources(source, memory), progress, ignore_progress)
 
     def intensities(
@@ -146,13 +168,15 @@ class EstimableFrames(FrameSequence[View]):
         labels: ArrayLike | None = None,
         border_px: int = 20,
         background: Background | None = None,
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
         progress: bool | None = None,
     ) -> NDArray[np.float64]:
         """Measure the intensity of each frame, or of each region in each frame, in one pass.
 
         Parameters
         ----------
-        trace, border_px, background, progress
+        trace, border_px, background, dark, flat, progress
             See `estimate_bleaching`.
         labels
             (y, x) integers: each label but 0 is a region with a trace of its own, such as a cell.
@@ -177,19 +201,23 @@ class EstimableFrames(FrameSequence[View]):
                [2. , 4.5]])
         """
         statistic_named(trace)
-        checked = check_background(
-            default_background(trace) if background is None else background, border_px, self._frame_shape()
+        choice = choose_background(
+            default_background(trace) if background is None else background,
+            border_px,
+            self._frame_shape(),
+            Fields.of(dark, flat),
         )
         regions = [None] if labels is None else regions_of(labels)
         if labels is not None and np.shape(labels) != self._frame_shape():
             raise ParameterError(f"labels= has shape {np.shape(labels)}; the frames have {self._frame_shape()}.")
-        source = self._source(progress)
+        source = self._source(progress).prepared(choice.preparation)
         with track(2 * len(self), "measuring", progress, frame_bytes=source.index.frames.image_bytes) as shown:
-            _, found = background_and_traces(source, checked, border_px, trace, regions, BlockRunner(shown.advance))
+            runner = BlockRunner(shown.advance)
+            level = with_image(source, choice.level, runner)
+            _, found = background_and_traces(source, level, border_px, trace, regions, runner)
         return found[:, 0] if labels is None else found
 
-    def _request(self, options: EstimateOptions) -> EstimateRequest:
-        background = options.checked_background(self._frame_shape())
+    def _request(self, options: EstimateOptions, background: Level) -> EstimateRequest:
         # As positions, so that the same frames named in another way make the same request.
         fit = replace(options.fit, exclude=options.fit.excluded(len(self)))
         times = self._times(options.times, options.frame_interval)
@@ -197,15 +225,22 @@ class EstimableFrames(FrameSequence[View]):
 
     def _wanted(
         self, estimate: BleachingEstimate | None, options: EstimateOptions
-    ) -> BleachingEstimate | EstimateRequest:
-        """Return the estimate that is given, or what one is to be made from."""
+    ) -> tuple[BleachingEstimate | EstimateRequest, BackgroundChoice]:
+        """Return the estimate that is given, or what one is to be made from; and how frames are prepared."""
         if estimate is None:
-            return self._request(options)
-        self._check_estimate(estimate)
-        return estimate
+            choice = options.choice(self._frame_shape())
+            return self._request(options, choice.level), choice
+        choice = options.choice_for_known(self._frame_shape())
+        self._check_estimate(estimate, choice.prepared)
+        return estimate, replace(choice, in_words=choice.prepared or values_in_words(estimate.background))
 
-    def _check_estimate(self, estimate: BleachingEstimate) -> None:
-        """Refuse an estimate that does not fit these frames."""
+    def _check_estimate(self, estimate: BleachingEstimate, prepared: str) -> None:
+        """Refuse an estimate that does not fit these frames, or frames that are prepared in another way."""
+        if estimate.prepared != prepared:
+            raise ParameterError(
+                f"the estimate was made from frames prepared with {estimate.prepared or 'nothing'}, these are with "
+                f"{prepared or 'nothing'}: give the same background=, dark= and flat=."
+            )
         if len(estimate.factors) != len(self):
             raise ParameterError(
                 f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
@@ -273,7 +308,7 @@ class EstimableFrames(FrameSequence[View]):
     ) -> BleachingEstimate:
         n_steps, frame_bytes = 2 * len(self), source.index.frames.image_bytes
         with track(n_steps, "estimating", progress, frame_bytes=frame_bytes) as shown:
-            runner = BlockRunner(both(shown.advance, advance), resources.workers, resources.plan.block_bytes)
+            runner = BlockRunner.of(resources, both(shown.advance, advance))
             return estimate_once(source, request, runner)
 
 

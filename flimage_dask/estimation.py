@@ -5,7 +5,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from functools import partial
+from typing import Any
 
 import dask
 import dask.array as da
@@ -15,21 +16,20 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from .cluster import Cluster
-from .correction.background import BackgroundValues, border_mask, border_means
+from .correction.background import BackgroundValues, border_means
 from .correction.bleaching import BleachingEstimate, correct, estimate_bleaching
 from .correction.intensity import TraceOptions
+from .correction.levels import FrameLevels
 from .correction.options import FitOptions
+from .correction.over_time import TimePercentile
+from .correction.preparation import KnownLevel, Level, is_constant
 from .correction.trace import Band, BandSums, band_sums, positive_sums
-from .errors import ParameterError
 from .frame_source import FrameSource
 from .lazy import lazy_series
 from .notices import BleachingWarning, warn
-from .scheduling import ThisProcess, Workers, active_workers, threads_because
+from .percentile_image import STACK_BYTES, image_over_time
+from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 from .tracing import CountingRunner, Runner, background_and_traces, mean_background
-
-#: How the background of a series is found: one number for all frames, one for each frame,
-#: or as given: a number or an image (y, x).
-Background: TypeAlias = Literal["constant", "per-frame"] | float | NDArray[Any]
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +40,6 @@ _FEWEST_PROBES = 16
 _BAND_SIGMAS = 4.0
 _MOST_BAND_BYTES = 64 << 20
 _BYTES_PER_VALUE = 16
-
-BACKGROUND_NAMES = ("constant", "per-frame")
 
 
 class BlockRunner:
@@ -55,6 +53,8 @@ class BlockRunner:
         Who measures; by default those of the active scheduler.
     block_bytes
         Uncompressed size of a block; by default that of lazy arrays.
+    stack_bytes
+        What an image over time may have in memory.
     """
 
     def __init__(
@@ -62,19 +62,37 @@ class BlockRunner:
         on_frames: Callable[[int], None] = lambda n_frames: None,
         workers: Workers | None = None,
         block_bytes: int | None = None,
+        stack_bytes: int = STACK_BYTES,
     ) -> None:
         self.on_frames = on_frames
+        self.stack_bytes = stack_bytes
         self._workers = workers
         self._block_bytes = block_bytes
 
+    @classmethod
+    def of(cls, resources: Resources, on_frames: Callable[[int], None] = lambda n_frames: None) -> "BlockRunner":
+        """Make a runner that keeps to the memory of a run."""
+        plan = resources.plan
+        return cls(on_frames, resources.workers, plan.block_bytes, plan.kept_bytes // 2)
+
     def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Apply a function to every block of a source, and return its results in the order of the frames."""
+        return self.measure_lazy(source, self.lazy(source), function, *arguments)
+
+    def measure_lazy(
+        self, source: FrameSource, fl: da.Array, function: Callable[..., Any], *arguments: Any
+    ) -> list[Any]:
+        """Apply a function to every block of frames that are made from a source, in the order of the frames."""
         workers = self._workers or workers_for(source)
-        return workers.measure(lazy_series(source, self._block_bytes).fl, function, arguments, self.on_frames)
+        return workers.measure(fl, function, arguments, self.on_frames)
+
+    def lazy(self, source: FrameSource) -> da.Array:
+        """Return the frames of a source in blocks of this runner's size."""
+        return lazy_series(source, self._block_bytes).fl
 
     def quietly(self) -> "BlockRunner":
         """Return one whose frames nobody counts."""
-        return BlockRunner(workers=self._workers, block_bytes=self._block_bytes)
+        return BlockRunner(workers=self._workers, block_bytes=self._block_bytes, stack_bytes=self.stack_bytes)
 
 
 def workers_for(source: FrameSource) -> ThisProcess | Cluster:
@@ -94,7 +112,7 @@ class EstimateRequest:
     times
         (n,) acquisition time of each frame [s].
     background
-        See `Background`.
+        What is subtracted, or how it is found.
     border_px
         Width of the border that shows background only [px].
     trace
@@ -104,7 +122,7 @@ class EstimateRequest:
     """
 
     times: NDArray[np.float64]
-    background: Background
+    background: Level
     border_px: int
     trace: TraceOptions
     fit: FitOptions
@@ -126,41 +144,61 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
     frames tell within which band of counts that mean will lie, each frame is read once and
     reduced to what its sum needs for any background within the band; otherwise it is read twice.
     """
-    border_px = request.border_px if isinstance(request.background, str) else None
+    level = with_image(source, request.background, runner)
     counting = CountingRunner(runner, request.trace)
     if request.trace.is_flimages:
-        background, trace = _background_and_sums_of(source, request, counting)
+        background, trace = _background_and_sums_of(source, level, request.border_px, counting)
     else:
         background, traces = background_and_traces(
-            source, request.background, request.border_px, request.trace.statistic, [request.trace.region], counting
+            source, level, request.border_px, request.trace.statistic, [request.trace.region], counting
         )
         trace = traces[:, 0]
     found = estimate_bleaching(
         request.times,
         trace,
         background=background,
-        border_px=border_px,
+        border_px=_border_of(request),
         fit=request.fit,
         n_summed=request.trace.n_summed(source.index.frames.shape),
     )
     pixels = counting.counted
     texts = () if pixels is None else pixels.warnings(found.excluded)
-    return replace(found, trace_kind=request.trace.in_words, pixels=pixels, warnings=found.warnings + texts)
+    return replace(
+        found,
+        trace_kind=request.trace.in_words,
+        prepared="" if source.preparation is None else source.preparation.in_words,
+        pixels=pixels,
+        warnings=found.warnings + texts,
+    )
+
+
+def with_image(source: FrameSource, background: Level, runner: BlockRunner) -> KnownLevel:
+    """Find the background image of a series in its frames, where that is wanted."""
+    if not isinstance(background, TimePercentile):
+        return background
+    chosen, quiet = source.take(background.sample(len(source.index.frames))), runner.quietly()
+    return image_over_time(quiet.lazy(chosen), background, partial(quiet.measure_lazy, chosen), runner.stack_bytes)
+
+
+def _border_of(request: EstimateRequest) -> int | None:
+    if isinstance(request.background, FrameLevels):
+        return request.background.border_px
+    return request.border_px if is_constant(request.background) else None
 
 
 def _background_and_sums_of(
-    source: FrameSource, request: EstimateRequest, runner: Runner
+    source: FrameSource, level: KnownLevel, border_px: int, runner: Runner
 ) -> tuple[BackgroundValues, NDArray[np.float64]]:
     n_frames = len(source.index.frames)
-    if is_named(request.background, "constant"):
-        return _constant_background_and_sums(source, request.border_px, runner)
-    if isinstance(request.background, str):
-        background, trace = np.concatenate(runner.measure(source, _background_and_sums, request.border_px), axis=1)
+    if isinstance(level, str):
+        return _constant_background_and_sums(source, border_px, runner)
+    if isinstance(level, FrameLevels):
+        background, trace = np.concatenate(runner.measure(source, _levels_and_sums, level), axis=1)
         runner.on_frames(n_frames)
         return background, trace
-    trace = np.concatenate(runner.measure(source, positive_sums, request.background))
+    trace = np.concatenate(runner.measure(source, positive_sums, level))
     runner.on_frames(n_frames)
-    return request.background, trace
+    return level, trace
 
 
 def _constant_background_and_sums(
@@ -274,66 +312,38 @@ def _corrected_by_values(fl: da.Array, estimate: BleachingEstimate) -> da.Array:
     levels = np.zeros(len(estimate.factors)) if np.ndim(background) == 2 else background
     values = np.stack(np.broadcast_arrays(levels, estimate.factors, estimate.shifts), axis=1)
     of_blocks = da.from_array(values[:, :, None], chunks=(fl.chunks[0], -1, -1))
-    image = background if np.ndim(background) == 2 else None
-    shared = None if image is None else dask.delayed(image, name=f"background-{tokenize(image)}", traverse=False)
+    shared = _shared(background) if np.ndim(background) == 2 else None
     return fl.map_blocks(_correct_by_values, of_blocks, shared, dtype=fl.dtype, meta=fl._meta)
 
 
-def background_corrected(fl: da.Array, background: Background, border_px: int) -> da.Array:
-    """Subtract a background from lazy frames.
+def _shared(value: Any) -> Delayed:
+    """Make one task of what all blocks need."""
+    return dask.delayed(value, name=f"background-{tokenize(value)}", traverse=False)
+
+
+def background_corrected(source: FrameSource, background: Level, border_px: int, runner: BlockRunner) -> da.Array:
+    """Subtract a background from frames, lazily.
 
     Parameters
     ----------
-    fl
-        Frames (frame, y, x).
+    source
+        Where the frames are.
     background, border_px
-        See `Background`; a constant background is found before this function returns.
+        What is subtracted; what all frames share is found before this function returns.
+    runner
+        Measures it.
     """
-    if is_named(background, "per-frame"):
-        return fl.map_blocks(_subtract_own_background, border_px, dtype=fl.dtype, meta=fl._meta)
-    value = _constant_background(fl, background, border_px)
-    return fl.map_blocks(_subtract, value, dtype=fl.dtype, meta=fl._meta)
+    fl, level = runner.lazy(source), with_image(source, background, runner)
+    if isinstance(level, FrameLevels):
+        return fl.map_blocks(_subtract_own_level, _shared(level), dtype=fl.dtype, meta=fl._meta)
+    if isinstance(level, str):
+        level = mean_background(np.concatenate(runner.measure_lazy(source, fl, border_means, border_px)))
+    return fl.map_blocks(_subtract, _shared(level), dtype=fl.dtype, meta=fl._meta)
 
 
-def _constant_background(fl: da.Array, background: Background, border_px: int) -> float | NDArray[np.float64]:
-    """Return the background that all frames share: the mean of the borders' means, or as given."""
-    if not isinstance(background, str):
-        return background
-    means = active_workers().measure(fl, border_means, (border_px,), lambda n_frames: None)
-    return mean_background(np.concatenate(means))
-
-
-def check_background(background: Background, border_px: int, frame_shape: tuple[int, int]) -> Background:
-    """Refuse a background that cannot be used with frames of a shape; return it as numbers where it is one.
-
-    Raises
-    ------
-    ParameterError
-        (a ValueError) if it is no known name, no finite number and no image of that shape, or
-        if the border leaves no centre.
-    """
-    if isinstance(background, str):
-        if background not in BACKGROUND_NAMES:
-            names = " or ".join(repr(name) for name in BACKGROUND_NAMES)
-            raise ParameterError(f"background={background!r}: give {names}, a number, or an image (y, x).")
-        border_mask(frame_shape, border_px)
-        return background
-    values = np.asarray(background, np.float64)
-    if values.shape not in ((), frame_shape):
-        raise ParameterError(f"the background has shape {values.shape}; the frames have {frame_shape}.")
-    if not np.isfinite(values).all():
-        raise ParameterError("the background holds values that are not finite.")
-    return float(values) if values.ndim == 0 else values
-
-
-def is_named(background: Background, name: str) -> bool:
-    """Tell whether a background is chosen by a name, without comparing an image with text."""
-    return isinstance(background, str) and background == name
-
-
-def _background_and_sums(block: NDArray[Any], border_px: int) -> NDArray[np.float64]:
-    means = border_means(block, border_px)
-    return np.stack([means, positive_sums(block, means)])
+def _levels_and_sums(block: NDArray[Any], wanted: FrameLevels) -> NDArray[np.float64]:
+    levels = wanted.of(block)
+    return np.stack([levels, positive_sums(block, levels)])
 
 
 def _background_and_band_sums(
@@ -365,8 +375,8 @@ def _subtract(block: NDArray[Any], background: float | NDArray[np.float64]) -> N
     return correct(block, background, np.ones(len(block)))
 
 
-def _subtract_own_background(block: NDArray[Any], border_px: int) -> NDArray[Any]:
-    return _subtract(block, border_means(block, border_px))
+def _subtract_own_level(block: NDArray[Any], levels: FrameLevels) -> NDArray[Any]:
+    return _subtract(block, levels.of(block))
 
 
 _KEPT_ESTIMATES = 16

@@ -15,6 +15,7 @@ from .budget import LARGEST_BLOCK, plan_memory
 from .direct_run import DirectRun
 from .errors import FileError, ParameterError, SeriesError
 from .hdf5.attributes import Columns
+from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground
 from .hdf5.encoding import FLIMAGE_LIKE, Storage
 from .hdf5.files import bound_metadata_cache
 from .hdf5.layout import IDENTIFIER, PROVENANCE, VERSION_ATTRIBUTES
@@ -39,6 +40,7 @@ def write_series(
     overwrite: bool,
     progress: bool | None,
     storage: Storage = FLIMAGE_LIKE,
+    background: StoredBackground = NO_BACKGROUND,
     resources: Resources | None = None,
     resume: bool | None = None,
     keepsakes: Mapping[str, Callable[[], str]] | None = None,
@@ -64,6 +66,8 @@ def write_series(
         The file that `array` reads, which must not be the output.
     storage
         How frames are stored.
+    background
+        What is stored beside them.
     resources
         Who computes, and in what memory; by default those of the active scheduler, without a budget.
     resume
@@ -91,7 +95,7 @@ def write_series(
     check_target(output, source, overwrite=overwrite, resume=resume)
     frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
     resources = resources or _unlimited(n_frames, frame_bytes)
-    run = _run(frames, output, dtype, storage, resources.workers, resume, keepsakes or {})
+    run = _run(frames, output, dtype, storage, background, resources.workers, resume, keepsakes or {})
     with (
         run.opened(),
         open_output(output, overwrite=overwrite, scratch=run.scratch) as group,
@@ -112,6 +116,7 @@ def write_series(
             columns=_with_versions(columns, n_frames),
             n_frames=n_frames,
             storage=storage,
+            background=background,
             most_waiting_bytes=resources.plan.waiting_bytes,
             on_stored=report,
         )
@@ -151,6 +156,7 @@ def _run(
     output: Output,
     dtype: np.dtype[Any],
     storage: Storage,
+    background: StoredBackground,
     workers: Workers,
     resume: bool | None,
     keepsakes: Mapping[str, Callable[[], str]],
@@ -160,7 +166,7 @@ def _run(
         able = workers if isinstance(workers, ThisProcess) else threads_because("an open group belongs to its process")
         return DirectRun(frames, able)
     if resume or not isinstance(workers, ThisProcess):
-        return PartRun(PartFolder.of(Path(output)), frames, dtype, storage, workers, resume, keepsakes)
+        return PartRun(PartFolder.of(Path(output)), frames, dtype, storage, background, workers, resume, keepsakes)
     if resume is False:
         PartFolder.of(Path(output)).remove()
     return DirectRun(frames, workers)

@@ -7,6 +7,8 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .correction.background import border_mask
+from .correction.profiles import Profile
 from .errors import FrameDataError, ParameterError
 from .hdf5.changes import IMAGES, note_change
 from .hdf5.files import check_writable
@@ -19,6 +21,9 @@ BackgroundData: TypeAlias = float | ArrayLike | h5py.Dataset | None
 
 #: The kinds of background images, which are added up: measured, and fitted.
 BACKGROUND_KINDS = ("data", "fit")
+
+# Where qpimage keeps the mask that a background was fitted in.
+_FIT_MASK = "estimate_bg_from_mask"
 
 
 class Fluorescence:
@@ -60,10 +65,7 @@ class Fluorescence:
     @property
     def bg(self) -> NDArray[np.float64]:
         """Sum of the background images (y, x), counts; zeros without any."""
-        total = np.zeros(self.shape)
-        for dataset in self._backgrounds().values():
-            total += _read(dataset)
-        return total
+        return _total(self._backgrounds(), self.shape)
 
     @property
     def image(self) -> NDArray[np.float64]:
@@ -86,7 +88,7 @@ class Fluorescence:
             for name, value in backgrounds[kind].attrs.items()
         ]
         if "fit" in backgrounds:
-            masks = ("estimate_bg_from_mask", "estimate_bg_from_binary")
+            masks = (_FIT_MASK, "estimate_bg_from_binary")
             info.append(("fluorescence background from mask", any(mask in self.h5 for mask in masks)))
         return info
 
@@ -138,6 +140,37 @@ class Fluorescence:
                 holder[key].attrs[name] = value
         note_change(self.h5, IMAGES)
 
+    def fit_bg(
+        self, profile: str, offset: str, border_px: int | None, from_mask: NDArray[Any] | None
+    ) -> NDArray[np.bool_]:
+        """Fit a background to what the measured one leaves, store it, and return the pixels (y, x) it was fitted to.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) for an unknown profile, or a border or mask that does not fit it.
+        """
+        check_writable(self.h5)
+        shape = self.shape
+        mask = np.ones(shape, np.bool_) if border_px is None else border_mask(shape, border_px)
+        if from_mask is not None:
+            if from_mask.shape != shape or from_mask.dtype != np.bool_ or not (mask & from_mask).any():
+                raise ParameterError(
+                    f"from_mask has shape {from_mask.shape} and type {from_mask.dtype}: give an image {shape} of bool "
+                    f"that marks at least one pixel{'' if border_px is None else ' of the border'}."
+                )
+            mask &= from_mask
+        fit = Profile(profile, offset, mask).on(shape, 0)
+        left = self.raw - _total({kind: bg for kind, bg in self._backgrounds().items() if kind != "fit"}, shape)
+        (image,) = fit.images(left[np.newaxis])
+        if not np.isfinite(image).all():
+            raise ParameterError(f"{where(self.h5)} has too few finite pixels where it shows background.")
+        self.set_bg(image, "fit", {"fit_offset": offset, "fit_profile": profile, "border_px": border_px or 0})
+        self.h5.pop(_FIT_MASK, None)
+        if from_mask is not None:
+            write_image(self.h5, _FIT_MASK, from_mask, bool)
+        return mask
+
     def get_bg(self, key: str | None = None, *, ret_attrs: bool = False) -> Any:
         """Return one background image, with its attributes on request; without a key their sum.
 
@@ -186,6 +219,13 @@ def _as_image(data: ArrayLike) -> NDArray[Any]:
             f"expected an image (y, x) of real numbers, got an array of shape {image.shape} and type {image.dtype}."
         )
     return image
+
+
+def _total(backgrounds: Mapping[str, h5py.Dataset], shape: tuple[int, int]) -> NDArray[np.float64]:
+    total = np.zeros(shape)
+    for dataset in backgrounds.values():
+        total += _read(dataset)
+    return total
 
 
 def _check_kind(key: str) -> None:

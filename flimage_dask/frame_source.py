@@ -11,8 +11,9 @@ import numpy as np
 from dask.base import tokenize
 from numpy.typing import NDArray
 
+from .correction.preparation import Preparation
 from .hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
-from .hdf5.reader import ImageReader, Region
+from .hdf5.reader import WHOLE, ImageReader, Region
 from .hdf5.source import ByteSource
 from .process_local import ProcessLocal
 
@@ -44,7 +45,7 @@ class SharedImages:
 
 
 class KeptBlocks(ProcessLocal):
-    """Blocks of raw images that stay in memory once they are read, up to a size.
+    """Blocks of images that stay in memory once they are read, up to a size.
 
     A run that reads a series twice in the same blocks reads that part of it once. In another
     process nothing is kept.
@@ -87,6 +88,10 @@ class FrameSource:
         Identifies the content: equal for equal content, different once the file changes.
     stamp
         The file and its state; None for a series in memory, whose changes leave no trace.
+    shared, kept
+        Images that stay in memory: background images, and raw frames or, if they are prepared, these.
+    preparation
+        What is done to background-corrected frames before anybody sees them; None for nothing.
     """
 
     reader: ImageReader
@@ -95,15 +100,26 @@ class FrameSource:
     stamp: ByteSource | None
     shared: SharedImages = field(default_factory=SharedImages)
     kept: KeptBlocks | None = None
+    preparation: Preparation | None = None
+
+    def prepared(self, preparation: Preparation | None) -> "FrameSource":
+        """Prepare the frames of this source as they are read."""
+        if preparation is None:
+            return self
+        return replace(self, preparation=preparation, token=tokenize(self.token, preparation), kept=None)
 
     def keeping(self, n_bytes: int) -> "FrameSource":
-        """Keep raw blocks up to a size in memory, for a run that needs them twice."""
+        """Keep blocks up to a size in memory, for a run that needs them twice."""
         return replace(self, kept=KeptBlocks(n_bytes))
 
     @property
     def keeps_all(self) -> bool:
         """Whether all frames fit into what is kept in memory."""
-        return self.kept is not None and self.kept.n_bytes >= len(self.index.frames) * self.index.frames.image_bytes
+        if self.kept is None:
+            return False
+        frames = self.index.frames
+        pixel_bytes = self.raw_dtype.itemsize if self.preparation is None else self.fl_dtype.itemsize
+        return self.kept.n_bytes >= len(frames) * frames.shape[0] * frames.shape[1] * pixel_bytes
 
     def take(self, positions: NDArray[np.int64]) -> "FrameSource":
         """Select frames."""
@@ -149,8 +165,19 @@ class FrameSource:
             yield reduce(_add, parts) if parts else 0.0
 
     def fluorescence(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
-        """Subtract the background from raw images, rounding once."""
-        raw = self.raw(frames, region)
+        """Subtract the background images from raw images, rounding once, and prepare the result."""
+        if self.preparation is None:
+            return self._without_backgrounds(self.raw(frames, region), frames, region)
+        # What is subtracted from a pixel may depend on all of its frame.
+        if self.kept is None:
+            return self._prepared(frames, self.preparation)[:, *region]
+        key, preparation = self.index.frames.numbers[frames], self.preparation
+        return self.kept.get(key, lambda: self._prepared(frames, preparation))[:, *region]
+
+    def _prepared(self, frames: NDArray[np.int64], preparation: Preparation) -> NDArray[Any]:
+        return preparation.applied(self._without_backgrounds(self._read_raw(frames, WHOLE), frames, WHOLE))
+
+    def _without_backgrounds(self, raw: NDArray[Any], frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
         if not self.index.backgrounds:
             return raw.astype(self.fl_dtype, copy=False)
         fl = np.empty(raw.shape, self.fl_dtype)

@@ -198,6 +198,66 @@ class FLImage(GroupHolder):
         """
         self._fl.set_bg(bg_data.fl if isinstance(bg_data, FLImage) else bg_data)
 
+    def compute_bg(
+        self,
+        fit_offset: str = "mean",
+        fit_profile: str = "tilt",
+        border_m: float = 0,
+        border_perc: float = 0,
+        border_px: float = 0,
+        from_mask: ArrayLike | None = None,
+        ret_mask: bool = False,
+    ) -> NDArray[np.bool_] | None:
+        """Fit a smooth background and store it, as `qpimage.QPImage.compute_bg` does.
+
+        Parameters
+        ----------
+        fit_offset
+            How the constant is found: "mean", "fit", "mode" or "gauss"; see `Profile`.
+        fit_profile
+            "offset", "tilt" or "poly2o".
+        border_m, border_perc, border_px
+            Width of the border that shows background [m], in percent of the mean side of the image, or
+            [px]; the widest of those given counts.
+        from_mask
+            (y, x) bool, True for background. With a border, only pixels in both count.
+        ret_mask
+            Return the pixels that were fitted.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            (y, x) bool, if asked for.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if neither a border nor a mask is given, or they show too little for the profile.
+        FileError
+            (an OSError) if the image is open read-only.
+
+        Notes
+        -----
+        The background takes the place of one that was fitted before. It is fitted to what a measured
+        background (`set_bg_data`) leaves, and stored in ``bg_data/fit`` with its options; ``fl`` is the raw
+        image less both.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from flimage_dask import FLImage
+        >>> image = FLImage(data=np.add.outer(np.arange(20.0), np.arange(30.0)))
+        >>> image.compute_bg(fit_profile="tilt", border_px=3)
+        >>> bool(abs(image.fl).max() < 1e-5)
+        True
+        """
+        border = self._widest_border(border_m, border_perc, border_px)
+        if border is None and from_mask is None:
+            raise ParameterError("give the pixels that show background: border_px=…, border_perc=…, or from_mask=….")
+        mask = None if from_mask is None else np.asarray(from_mask)
+        fitted = self._fl.fit_bg(fit_profile, fit_offset, border, mask)
+        return fitted if ret_mask else None
+
     @property
     def _fl(self) -> Fluorescence:
         """The images."""
@@ -211,6 +271,16 @@ class FLImage(GroupHolder):
             raise FileError(f"{where(self.h5)} holds no fluorescence image.")
         mark_version(self.h5)
         self.h5.create_group(BACKGROUNDS)
+
+    def _widest_border(self, border_m: float, border_perc: float, border_px: float) -> int | None:
+        """Return the widest of the borders that are given [px]; None if none is."""
+        for name, value in (("border_m", border_m), ("border_perc", border_perc), ("border_px", border_px)):
+            if not 0 <= value < np.inf:
+                raise ParameterError(f"{name}={value!r} must be a number that is not negative.")
+        widths = [float(border_px), float(np.mean(self.shape)) * border_perc / 100]
+        if border_m:
+            widths.append(border_m / self["pixel size"])
+        return round(max(widths)) if max(widths) else None
 
     def _crop(self, region: Crop) -> "FLImage":
         parts = region if isinstance(region, tuple) else (region,)

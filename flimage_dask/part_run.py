@@ -18,10 +18,12 @@ from typing import Any
 import dask.array as da
 import h5py
 import numpy as np
+from dask.base import tokenize
 from numpy.typing import NDArray
 
 from ._version import __version__
 from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
+from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
 from .hdf5.output import Output
 from .hdf5.parts import DamagedPartError, Part, PartFolder
@@ -48,6 +50,8 @@ class PartRun:
         Type of the stored frames.
     storage
         How they are to be stored.
+    background
+        What is stored beside each frame.
     workers
         Who writes parts.
     resume
@@ -60,6 +64,7 @@ class PartRun:
     frames: da.Array
     dtype: np.dtype[Any]
     storage: Storage
+    background: StoredBackground
     workers: Workers
     resume: bool | None
     keepsakes: Mapping[str, Callable[[], str]]
@@ -120,6 +125,7 @@ class PartRun:
             "frames": self.frames.name,
             "blocks": _in_short(self.frames.chunks[0]),
             "dtype": self.dtype.str,
+            "background": None if self.background is NO_BACKGROUND else tokenize(self.background),
             "storage": _as_json({"asked": self.storage.shuffle, **self.storage.encoding(False).dataset_options}),
         }
 
@@ -144,10 +150,11 @@ class PartRun:
         """Choose how frames are stored by the first block, or as it was chosen before."""
         note = self.folder.note()
         if "shuffle" not in note:
-            ((_, (shuffle, share)),) = self.workers.run(frames, [0], _choose, self.storage, self.dtype)
+            ((_, (shuffle, share)),) = self.workers.run(frames, [0], _choose, self.storage, self.dtype, self.background)
             note |= {"shuffle": shuffle, "share": share}
             self.folder.write_note(note)
-        return PartMaker(self.folder, self._fingerprint, self.dtype, self.storage.encoding(note["shuffle"]))
+        encoding = self.storage.encoding(note["shuffle"])
+        return PartMaker(self.folder, self._fingerprint, self.dtype, encoding, self.background)
 
     def _finished(self) -> set[int]:
         """Find the numbers of the blocks whose parts are there."""
@@ -156,11 +163,12 @@ class PartRun:
 
     def _store(self, number: int, writer: SeriesWriter, frames: da.Array, maker: "PartMaker") -> int:
         """Copy a part into the output, and return its size; if it is damaged, let it be made again."""
-        first, n_frames = self._starts[number], self.frames.chunks[0][number]
+        first = self._starts[number]
+        n_images = self.frames.chunks[0][number] * (1 + len(self.background.datasets))
         for _ in range(_MOST_TRIES):
             try:
                 part = self.folder.read(first)
-                if (part.run, part.first, len(part.chunks)) != (self._fingerprint, first, n_frames):
+                if (part.run, part.first, len(part.chunks)) != (self._fingerprint, first, n_images):
                     raise DamagedPartError("belongs to something else")
             except DamagedPartError as error:
                 reason = str(error)
@@ -229,6 +237,8 @@ class PartMaker:
         Type of the stored frames.
     encoding
         How they are stored.
+    background
+        What is stored beside them.
     version
         Of this package on the client.
     """
@@ -237,13 +247,15 @@ class PartMaker:
     run: str
     dtype: np.dtype[Any]
     encoding: ChunkEncoding | HDF5Encoding
+    background: StoredBackground
     version: str = __version__
 
     def write(self, block: NDArray[Any], first: int) -> int:
         """Write the part of a block, and return its size."""
         if self.version != __version__:
             raise ClusterError(f"a worker has flimage_dask {__version__}; the client has {self.version}: install one.")
-        chunks = [self.encoding.encode(np.ascontiguousarray(frame, self.dtype)) for frame in block]
+        images = self.background.images(block, self.dtype)
+        chunks = [self.encoding.encode(np.ascontiguousarray(image, self.dtype)) for image in images]
         return self.folder.write(Part(self.run, first, self.encoding.dataset_options, chunks))
 
 
@@ -271,8 +283,10 @@ def _write_part(block: NDArray[Any], first: int, maker: PartMaker) -> int:
     return maker.write(block, first)
 
 
-def _choose(block: NDArray[Any], first: int, storage: Storage, dtype: np.dtype[Any]) -> tuple[bool, float]:
-    encoding, share = storage.choose_for(block, dtype)
+def _choose(
+    block: NDArray[Any], first: int, storage: Storage, dtype: np.dtype[Any], background: StoredBackground
+) -> tuple[bool, float]:
+    encoding, share = choose_encoding(storage, block, dtype, background)
     return bool(encoding.dataset_options["shuffle"]), share
 
 

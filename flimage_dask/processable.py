@@ -7,17 +7,20 @@ from typing import Any, Protocol
 import dask
 import dask.array as da
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
-from .correction.denoise import denoise_tv, load_restoration
+from .correction.denoise import denoise_tv
+from .correction.fields import Fields
 from .correction.histogram import check_variant, distribution, match_histograms
+from .correction.preparation import Background, BackgroundChoice, KnownLevel, choose_background
+from .correction.restoration import load_restoration
 from .errors import FrameNotFoundError, ParameterError
 from .estimable import EstimableFrames, ignore_progress
-from .estimation import Background, background_corrected, check_background
+from .estimation import BlockRunner, background_corrected, with_image
 from .execution import check_target, write_series
 from .hdf5.attributes import Columns
+from .hdf5.backgrounds import NO_BACKGROUND, FittedBackground, SharedBackground, StoredBackground
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
@@ -34,13 +37,21 @@ class SharedCounter(Protocol):
 class ProcessableFrames(EstimableFrames[View]):
     """Frames with what works on each of them alone: background, denoising, histogram matching."""
 
-    def background_corrected(self, background: Background = "constant", border_px: int = 20) -> da.Array:
+    def background_corrected(
+        self,
+        background: Background = "constant",
+        border_px: int = 20,
+        *,
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
+    ) -> da.Array:
         """Subtract the background lazily.
 
         Parameters
         ----------
-        background, border_px
-            See `estimate_bleaching`. The mean of all borders is found before this returns.
+        background, border_px, dark, flat
+            See `estimate_bleaching`. The mean of all borders, or a `TimePercentile`, is found before this
+            returns. For the fields alone give ``background=0``.
 
         Returns
         -------
@@ -50,10 +61,21 @@ class ProcessableFrames(EstimableFrames[View]):
         Raises
         ------
         ParameterError
-            (a ValueError) for a background that does not fit, or a border that leaves no centre.
+            (a ValueError) for a background or field that does not fit, or a border that leaves no centre.
+        ImportError
+            For a `RollingBall`, if scikit-image is not installed (the extra ``denoise``).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from flimage_dask import FLImage, FLSeries, Profile
+        >>> tilted = np.add.outer(np.arange(16.0), np.arange(16.0))
+        >>> fls = FLSeries([FLImage(tilted + 100 - 10 * t) for t in range(3)])
+        >>> bool(abs(fls.background_corrected(Profile("tilt"), border_px=2)).max().compute() < 1e-4)
+        True
         """
-        checked = check_background(background, border_px, self._frame_shape())
-        return background_corrected(self.fl, checked, border_px)
+        choice = choose_background(background, border_px, self._frame_shape(), Fields.of(dark, flat))
+        return background_corrected(self._source().prepared(choice.preparation), choice.level, border_px, BlockRunner())
 
     def background_correction(
         self,
@@ -61,6 +83,8 @@ class ProcessableFrames(EstimableFrames[View]):
         border_px: int = 20,
         *,
         background: Background = "constant",
+        dark: ArrayLike | None = None,
+        flat: ArrayLike | None = None,
         compression: Compression = "gzip",
         level: int | None = None,
         shuffle: bool | None = None,
@@ -71,11 +95,15 @@ class ProcessableFrames(EstimableFrames[View]):
     ) -> None:
         """Subtract the background and write the result.
 
+        A background that is an image is stored beside the frames, which then stay as they are: as ``bg_data/fit``
+        of each frame for a `Profile` and a `RollingBall`, as one ``bg_data/data`` that all frames share for an
+        image and a `TimePercentile`. So ``fl = raw - bg`` in flimage too. Numbers are subtracted.
+
         Parameters
         ----------
         h5out, compression, level, shuffle, memory, overwrite, resume, progress
             See `CorrectableFrames.bleach_correction`.
-        border_px, background
+        border_px, background, dark, flat
             See `estimate_bleaching`.
 
         Raises
@@ -84,19 +112,28 @@ class ProcessableFrames(EstimableFrames[View]):
             See `background_corrected` and `bleach_correction`.
         """
         storage = Storage(compression, level, shuffle)
-        checked = check_background(background, border_px, self._frame_shape())
+        choice = choose_background(background, border_px, self._frame_shape(), Fields.of(dark, flat))
         check_target(h5out, self.path, overwrite=overwrite, resume=resume)
-        source = self._source(progress)
+        # What is stored beside the frames is not subtracted from them.
+        source = self._source(progress).prepared(choice.fields)
         resources = self._resources(source, memory)
-        fl = lazy_series(source, resources.plan.block_bytes).fl
+        runner = BlockRunner.of(resources)
+        found = with_image(source, choice.level, runner)
+        stored = _stored(choice, found)
+        is_stored = stored is not NO_BACKGROUND
         self._write(
-            background_corrected(fl, checked, border_px),
+            runner.lazy(source) if is_stored else background_corrected(source, found, border_px, runner),
             h5out,
+            background=stored,
             columns=self.meta,
             storage=storage,
             resources=resources,
             operation="background_correction",
-            parameters={"border_px": border_px, "background": in_words(background)},
+            parameters={
+                "border_px": border_px,
+                "background": choice.in_words,
+                "fields": choice.fields_in_words,
+            },
             overwrite=overwrite,
             resume=resume,
             progress=progress,
@@ -271,6 +308,7 @@ class ProcessableFrames(EstimableFrames[View]):
         parameters: Mapping[str, Any],
         storage: Storage,
         resources: Resources,
+        background: StoredBackground = NO_BACKGROUND,
         overwrite: bool,
         resume: bool | None,
         progress: bool | None,
@@ -295,6 +333,7 @@ class ProcessableFrames(EstimableFrames[View]):
             },
             dtype=np.dtype(np.float32),
             storage=storage,
+            background=background,
             resources=resources,
             identifier=self.identifier,
             source=self.path,
@@ -307,10 +346,20 @@ class ProcessableFrames(EstimableFrames[View]):
 
 
 def _denoised(fl: da.Array, weight: float) -> da.Array:
-    load_restoration()
+    load_restoration("denoising")
     if not 0 < weight < np.inf:
         raise ParameterError(f"weight={weight!r} must be a positive number.")
     return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
+
+
+def _stored(choice: BackgroundChoice, level: KnownLevel) -> StoredBackground:
+    """Return what is stored of a background beside the frames: images are, numbers are not."""
+    images = None if choice.preparation is None else choice.preparation.background
+    if images is not None:
+        return FittedBackground(images.images, images.attributes)
+    if isinstance(level, np.ndarray):
+        return SharedBackground(image=level, attributes={"background": str(choice.in_words)})
+    return NO_BACKGROUND
 
 
 def counting(count: SharedCounter | None, max_count: SharedCounter | None, n_steps: int) -> Callable[[int], None]:
@@ -325,13 +374,3 @@ def counting(count: SharedCounter | None, max_count: SharedCounter | None, n_ste
                 count.value += n_done
 
     return advance
-
-
-def in_words(background: Background | BackgroundValues) -> str | float:
-    """Describe a background for the provenance of an output."""
-    if isinstance(background, str):
-        return background
-    values = np.asarray(background)
-    if values.ndim == 1:
-        return "per-frame"
-    return float(values) if values.ndim == 0 else f"image of shape {values.shape}"

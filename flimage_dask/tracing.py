@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from .correction.background import BackgroundValues, border_means
 from .correction.intensity import POSITIVE_SUM, Region, TraceOptions, intensities
+from .correction.levels import FrameLevels
 from .correction.pixels import PixelCounts, count_pixels
+from .correction.preparation import KnownLevel, is_constant
 from .errors import SeriesError
 from .frame_source import FrameSource
 
@@ -62,16 +64,18 @@ class CountingRunner:
 def saturation_of(source: FrameSource, options: TraceOptions) -> float | None:
     """Return the counts from which a pixel is saturated; None where that is not known.
 
-    A background image that was subtracted from the frames hides what was saturated.
+    What was subtracted from the frames as they were read hides what was saturated.
     """
-    if source.index.backgrounds or options.saturation is not None:
-        return None if source.index.backgrounds else options.saturation
+    if source.index.backgrounds or source.preparation is not None:
+        return None
+    if options.saturation is not None:
+        return options.saturation
     return float(np.iinfo(source.raw_dtype).max) if source.raw_dtype.kind in "iu" else None
 
 
 def background_and_traces(
     source: FrameSource,
-    background: "str | float | NDArray[Any]",
+    background: KnownLevel,
     border_px: int,
     statistic: str,
     regions: Sequence[Region],
@@ -84,7 +88,7 @@ def background_and_traces(
     source
         Where the frames are.
     background, border_px
-        "constant", the mean of the borders' means; "per-frame"; a number or an image (y, x) [counts].
+        "constant", the mean of the borders' means; levels, one a frame; a number or an image (y, x) [counts].
     statistic, regions
         See `correction.intensity.intensities`.
     runner
@@ -103,18 +107,19 @@ def background_and_traces(
     known: the frames are read once. A sum of what is above a constant background needs them twice.
     """
     n_frames = len(source.index.frames)
-    if not isinstance(background, str):
+    if not isinstance(background, str | FrameLevels):
         traces = np.concatenate(runner.measure(source, intensities, background, statistic, regions))
         runner.on_frames(n_frames)
         return background, traces
-    if background == "constant" and statistic == POSITIVE_SUM:
+    if is_constant(background) and statistic == POSITIVE_SUM:
         level = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
         return level, np.concatenate(runner.measure(source, intensities, level, statistic, regions))
-    pairs = runner.measure(source, _borders_and_intensities, border_px, statistic, regions)
+    wanted = background if isinstance(background, FrameLevels) else border_px
+    pairs = runner.measure(source, _levels_and_intensities, wanted, statistic, regions)
     runner.on_frames(n_frames)
-    borders = np.concatenate([means for means, _ in pairs])
+    found = np.concatenate([values for values, _ in pairs])
     traces = np.concatenate([values for _, values in pairs])
-    levels: BackgroundValues = mean_background(borders) if background == "constant" else borders
+    levels: BackgroundValues = found if isinstance(background, FrameLevels) else mean_background(found)
     if statistic != POSITIVE_SUM:
         traces -= np.broadcast_to(levels, n_frames)[:, None]
     return levels, traces
@@ -133,12 +138,13 @@ def mean_background(means: NDArray[np.float64]) -> float:
     return float(np.nanmean(means))
 
 
-def _borders_and_intensities(
-    block: NDArray[Any], border_px: int, statistic: str, regions: Sequence[Region]
+def _levels_and_intensities(
+    block: NDArray[Any], wanted: FrameLevels | int, statistic: str, regions: Sequence[Region]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    means = border_means(block, border_px)
-    level: BackgroundValues = means if statistic == POSITIVE_SUM else 0.0
-    return means, intensities(block, level, statistic, regions)
+    """Find the levels that are wanted, or the means of a border of that width, and the intensities."""
+    levels = wanted.of(block) if isinstance(wanted, FrameLevels) else border_means(block, wanted)
+    above: BackgroundValues = levels if statistic == POSITIVE_SUM else 0.0
+    return levels, intensities(block, above, statistic, regions)
 
 
 def _measured_and_counted(

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from flimage_dask import FLSeries, __version__, to_hdf5
+from flimage_dask import (
+    FLImage,
+    FLSeries,
+    FrameBackground,
+    Profile,
+    RollingBall,
+    TimePercentile,
+    __version__,
+    to_hdf5,
+)
 from flimage_dask.cli import main
 from flimage_dask.simulate import Simulation
 
@@ -68,7 +77,7 @@ def test_without_a_command_the_help_is_shown():
     assert "Usage: flimage-dask" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["info", "estimate", "correct", "match", "denoise", "demo"])
+@pytest.mark.parametrize("command", ["info", "estimate", "correct", "background", "match", "denoise", "demo"])
 def test_each_command_has_help_with_examples(command):
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -152,8 +161,13 @@ def test_correct_does_not_touch_its_input(recorded, out):
         (["--trace", "percentile-99"], {"trace": "percentile-99"}),
         (["--trace", "mean", "--background", "constant"], {"trace": "mean", "background": "constant"}),
         (["--exclude", "10:12,3", "--exclude", -1], {"exclude": [3, 10, 11, 23]}),
+        (["--background", "per-frame-median"], {"background": FrameBackground("median")}),
+        (["--background", "tilt-mode", "--border", 9], {"background": Profile("tilt", "mode"), "border_px": 9}),
+        (["--background", "over-time-2"], {"background": TimePercentile(2)}),
+        (["--background", "poly2o", "--dark", 3], {"background": Profile("poly2o"), "dark": 3}),
     ],
 )
+@pytest.mark.filterwarnings("ignore:the correction factor reaches")
 def test_options_of_correct_are_arguments_of_the_library(recorded, out, options, arguments):
     assert run("correct", recorded, out, *options).exit_code == 0
     with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as corrected:
@@ -196,8 +210,13 @@ def test_the_input_is_never_replaced(recorded):
         (["--frames", "7"], "first:end:step"),
         (["--frames", "::0"], "first:end:step"),
         (["--frames", "a:b"], "first:end:step"),
-        (["--background", "median"], "neither 'constant' nor 'per-frame'"),
-        (["--background", "nan"], "neither 'constant' nor 'per-frame'"),
+        (["--background", "median"], "neither 'constant', 'per-frame'"),
+        (["--background", "nan"], "neither 'constant', 'per-frame'"),
+        (["--background", "per-frame-best"], "statistic='best'"),
+        (["--background", "rolling-ball-0"], "radius=0.0"),
+        (["--background", "over-time-101"], "percent=101.0"),
+        (["--background", "3", "--background-region", "frame"], "'3' has no region: leave out --background-region"),
+        (["--background-region", "frame"], "goes with --background per-frame or a profile"),
         (["--frame-interval", "-1"], "--frame-interval -1.0 must be a positive"),
         (["--bordr", 3], "--bordr"),
         (["--model", "cubic"], "'cubic'"),
@@ -521,3 +540,85 @@ def test_the_output_is_stored_as_asked_for_within_the_memory_asked_for(recorded,
 def test_storage_and_memory_that_cannot_be_had_are_usage_errors(recorded, out, options, words):
     assert words in failed(2, "correct", recorded, out, *options)
     assert not out.exists()
+
+
+# background
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Write images: as numpy.save does, and as a single image of flimage."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((72, 64), bool)
+    mask[:10] = True
+    np.save(tmp_path / "mask.npy", mask)
+    np.save(tmp_path / "flat.npy", 100 + rng.random((72, 64)))
+    np.save(tmp_path / "wrong.npy", np.ones((5, 5)))
+    (tmp_path / "empty.npy").touch()
+    FLImage(10 * rng.random((72, 64)), h5file=tmp_path / "dark.h5").close()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "background"),
+    [
+        ([], "constant"),
+        (["--background", "per-frame"], "per-frame"),
+        (["--background", "per-frame-percentile-30", "--background-region", "frame"], "percentile of the frame"),
+        (["--background", "per-frame", "--background-region", "mask.npy"], "mean of a mask"),
+        (["--background", "tilt", "--background-region", "mask.npy"], "tilt of a mask"),
+        (["--background", "offset-gauss"], Profile("offset", "gauss")),
+        (["--background", "poly2o"], Profile("poly2o")),
+        (["--background", "rolling-ball-9"], RollingBall(9)),
+        (["--background", "over-time-5"], TimePercentile(5)),
+        (["--background", "101.5"], 101.5),
+        (["--background", "dark.h5"], "dark"),
+        (["--background", "0", "--dark", "dark.h5", "--flat", "flat.npy"], "fields"),
+    ],
+)
+def test_backgrounds_are_those_of_the_library(recorded, out, images, monkeypatch, options, background):
+    if isinstance(background, RollingBall):
+        pytest.importorskip("skimage", reason="scikit-image is not installed (the extra 'denoise')")
+    monkeypatch.chdir(images)
+    result = run("background", recorded, out, *options)
+    assert result.exit_code == 0, result.output
+    assert "24 frames of 72 x 64 px, less their background" in result.stdout
+    mask, dark, flat = np.load("mask.npy"), FLImage(h5file="dark.h5", h5mode="r").fl, np.load("flat.npy")
+    arguments = {
+        "percentile of the frame": {"background": FrameBackground("percentile-30", "frame")},
+        "mean of a mask": {"background": FrameBackground("mean", mask)},
+        "tilt of a mask": {"background": Profile("tilt", region=mask)},
+        "dark": {"background": dark},
+        "fields": {"background": 0.0, "dark": dark, "flat": flat},
+    }
+    how = arguments.get(background if isinstance(background, str) else "", {"background": background})
+    with FLSeries(h5file=recorded, h5mode="r") as fls, FLSeries(h5file=out, h5mode="r") as written:
+        assert np.allclose(written.fl.compute(), fls.background_corrected(**how).compute(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "reason"),
+    [
+        (2, ["--flat", "wrong.npy"], "--flat has shape (5, 5); the frames have (72, 64)"),
+        (2, ["--dark", "empty.npy"], "'empty.npy' is no array"),
+        (1, ["--dark", "none.npy"], "none.npy"),
+        (1, ["--dark", "none.h5"], "does not exist"),
+        (2, ["--background", "wrong.npy"], "shape (5, 5)"),
+        (2, ["--background", "tilt", "--background-region", "wrong.npy"], "--background-region has shape (5, 5)"),
+        (2, ["--background", "cubic"], "'poly2o'"),
+        (2, ["--border", "40"], "--border 40"),
+    ],
+)
+def test_a_background_that_cannot_be_had_is_one_line(recorded, out, images, monkeypatch, code, options, reason):
+    monkeypatch.chdir(images)
+    assert reason in failed(code, "background", recorded, out, *options)
+    assert not out.exists()
+
+
+def test_an_estimate_of_prepared_frames_needs_the_same_preparation(recorded, out, tmp_path):
+    prepared = ("--background", "tilt", "--dark", "5")
+    shown = run("estimate", recorded, *prepared, "--json", tmp_path / "red.json")
+    assert "dark field, tilt profile, border of 20 px" in shown.stdout
+    reason = failed(2, "correct", recorded, out, "--estimate", tmp_path / "red.json")
+    assert "give the same --background, --dark and --flat." in reason
+    assert run("correct", recorded, out, "--estimate", tmp_path / "red.json", *prepared).exit_code == 0

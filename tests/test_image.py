@@ -300,3 +300,91 @@ def test_a_file_that_was_opened_is_closed_and_a_given_one_stays_open(tmp_path):
         assert file
         with pytest.raises(FileError, match="closed"):
             FLImage(h5file=fli.h5)
+
+
+# --- Fitted backgrounds.
+
+TILTED = np.add.outer(0.5 * np.arange(20.0), 100 - 0.25 * np.arange(30.0))
+MASK = np.zeros((20, 30), bool)
+MASK[2:5, 3:27] = True
+RAMPS = 100.0 * np.outer(np.arange(20) % 3, np.arange(30) % 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "border_px"),
+    [
+        ({"border_px": 4}, 4),
+        ({"border_perc": 20, "fit_profile": "offset", "fit_offset": "mode"}, 5),
+        ({"border_m": 3e-7, "border_px": 2, "fit_profile": "poly2o"}, 3),
+        ({"from_mask": MASK}, 0),
+        ({"from_mask": MASK, "border_px": 4, "fit_profile": "poly2o", "fit_offset": "fit"}, 4),
+    ],
+    ids=["border", "percent", "metres", "mask", "both"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_fitted_background_is_qpimages_and_read_by_flimage(flimage, tmp_path, options, border_px):
+    raw = (TILTED + np.random.default_rng(0).normal(size=TILTED.shape)).astype(np.float32)
+    with FLImage(raw, {"pixel size": 1e-7}, h5file=tmp_path / "ours.h5") as ours:
+        mask = ours.compute_bg(ret_mask=True, **options)
+        info = dict(ours.info)
+    theirs = flimage.FLImage(raw)._fl  # whose class is qpimage's, with the method behind its compute_bg
+    asked = {"border_px": border_px, **{key: options[key] for key in options if not key.startswith("border")}}
+    assert np.array_equal(mask, theirs.estimate_bg(ret_mask=True, **asked))
+    for key, value in theirs.info:
+        assert info[key] == value
+    with flimage.FLImage(h5file=tmp_path / "ours.h5", h5mode="r") as opened:
+        assert np.allclose(opened.bg_fl, theirs.bg, rtol=1e-6)
+        assert np.allclose(opened.fl, raw - opened.bg_fl, atol=1e-12)
+        assert [item for item in opened.info if "background" in item[0]] == [
+            item for item in info.items() if "background" in item[0]
+        ]
+
+
+def test_a_background_is_fitted_to_what_the_measured_one_leaves():
+    fli = FLImage(TILTED + RAMPS, h5dtype="float64")
+    fli.set_bg_data(RAMPS)
+    for profile in ("offset", "tilt"):  # the second takes the place of the first
+        assert fli.compute_bg(fit_profile=profile, border_px=3) is None
+    assert abs(fli.fl).max() < 1e-9
+    fli.set_bg_data(None)
+    assert np.allclose(fli.fl, RAMPS)
+
+
+def test_a_mask_is_kept_only_as_long_as_the_background_it_belongs_to():
+    fli = FLImage(TILTED)
+    fli.compute_bg(from_mask=MASK)
+    assert np.array_equal(fli.h5["fluorescence/estimate_bg_from_mask"][()], MASK)
+    fli.compute_bg(border_px=3)
+    assert "estimate_bg_from_mask" not in fli.h5["fluorescence"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "border_px=…"),
+        ({"border_px": -1}, "border_px=-1"),
+        ({"border_px": 10}, "from 1 to 9"),
+        ({"border_px": 3, "fit_profile": "cubic"}, "'poly2o'"),
+        ({"border_px": 3, "fit_offset": "median"}, "'gauss'"),
+        ({"from_mask": MASK.T}, r"from_mask has shape \(30, 20\)"),
+        ({"from_mask": MASK, "border_px": 2}, "at least one pixel of the border"),
+        ({"from_mask": MASK.astype(int)}, "of bool"),
+    ],
+)
+def test_a_background_that_cannot_be_fitted_is_refused(options, message):
+    fli = FLImage(TILTED)
+    with pytest.raises(ParameterError, match=message):
+        fli.compute_bg(**options)
+    assert not list(fli.h5["fluorescence/bg_data"])
+
+
+def test_a_border_in_metres_needs_the_size_of_a_pixel():
+    with pytest.raises(MetaDataMissingError, match="pixel size"):
+        FLImage(TILTED).compute_bg(border_m=1e-6)
+
+
+def test_an_image_that_is_open_read_only_gets_no_background(tmp_path):
+    with FLImage(TILTED, h5file=tmp_path / "image.h5"):
+        pass
+    with FLImage(h5file=tmp_path / "image.h5", h5mode="r") as fli, pytest.raises(FileError, match="h5mode"):
+        fli.compute_bg(border_px=3)

@@ -3,6 +3,7 @@
 import click
 
 from .._version import __version__
+from .background import background
 from .clean import clean
 from .correct import correct
 from .demo import demo
@@ -34,5 +35,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (info, estimate, correct, match, denoise, clean, demo):
+for command in (info, estimate, correct, background, match, denoise, clean, demo):
     main.add_command(command)

@@ -9,11 +9,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from .background_options import background_options
 from .failures import traceback_option, warnings_in_one_line
 from .options import (
     PATH,
-    background_option,
-    border_option,
     chosen_frames,
     examples,
     fit_options,
@@ -30,7 +29,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..estimation import Background
+    from ..correction.preparation import Background
 
 
 @click.command(
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "flimage-dask correct series.h5 corrected.h5",
         "flimage-dask correct series.h5 corrected.h5 --background per-frame --border 10",
+        "flimage-dask correct series.h5 corrected.h5 --background poly2o --dark 100 --flat flat.npy",
         "flimage-dask correct series.h5 corrected.h5 --model auto --exclude 10:12",
         "flimage-dask correct green.h5 green_corrected.h5 --estimate red.json",
         "flimage-dask correct series.h5 small.h5 --level 9 --memory '200 MiB'",
@@ -45,8 +45,7 @@ if TYPE_CHECKING:
     ),
 )
 @input_and_output
-@border_option
-@background_option
+@background_options
 @trace_options
 @fit_options
 @click.option(
@@ -68,6 +67,8 @@ def correct(
     target: Path,
     border: int,
     background: "Background | None",
+    dark: float | NDArray[np.float64] | None,
+    flat: NDArray[np.float64] | None,
     trace: str,
     mask: NDArray[np.bool_] | None,
     saturation: float | None,
@@ -105,6 +106,8 @@ def correct(
         given = None if known is None else BleachingEstimate.from_json(read_text(known))
         how: dict[str, Any] = {
             "background": background,
+            "dark": dark,
+            "flat": flat,
             "trace": trace,
             "mask": mask,
             "saturation": saturation,

@@ -7,12 +7,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from .background_options import background_options
 from .failures import traceback_option, warnings_in_one_line
 from .options import (
     PATH,
     PATH_OR_URL,
-    background_option,
-    border_option,
     chosen_frames,
     examples,
     fit_options,
@@ -22,7 +21,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..estimation import Background
+    from ..correction.preparation import Background
 
 
 @click.command(
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("file", metavar="FILE", type=PATH_OR_URL)
-@border_option
-@background_option
+@background_options
 @trace_options
 @fit_options
 @frames_option
@@ -46,6 +44,8 @@ def estimate(
     file: str,
     border: int,
     background: "Background | None",
+    dark: float | NDArray[np.float64] | None,
+    flat: NDArray[np.float64] | None,
     trace: str,
     mask: NDArray[np.bool_] | None,
     saturation: float | None,
@@ -76,6 +76,8 @@ def estimate(
         found = chosen_frames(series, frames).estimate_bleaching(
             border,
             background=background,
+            dark=dark,
+            flat=flat,
             trace=trace,
             mask=mask,
             saturation=saturation,

@@ -1,6 +1,5 @@
 """Options that several commands share, and how their values are read."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +15,6 @@ from ..errors import OutputExistsError, ParameterError
 
 if TYPE_CHECKING:
     from ..correctable import CorrectableFrames
-    from ..estimation import Background
     from ..series import FLSeries
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -76,23 +74,6 @@ def _position(text: str) -> int:
         raise click.BadParameter(f"'{text}' is neither a frame nor a slice of frames, such as 3 or 10:12") from error
 
 
-def _read_background(context: click.Context, parameter: click.Parameter, text: str | None) -> "Background | None":
-    """Read how the background is found, or its value."""
-    if text is None:
-        return None
-    if text == "constant":
-        return "constant"
-    if text == "per-frame":
-        return "per-frame"
-    try:
-        counts = float(text)
-    except ValueError:
-        counts = math.nan
-    if not math.isfinite(counts):
-        raise click.BadParameter(f"'{text}' is neither 'constant' nor 'per-frame' nor a number of counts")
-    return counts
-
-
 def storage_options(command: _Command) -> _Command:
     """Add the options for how the output is stored: compression, level and shuffle."""
     options = (
@@ -123,21 +104,11 @@ def _read_compression(context: click.Context, parameter: click.Parameter, name: 
 memory_option = click.option(
     "--memory", metavar="SIZE", help="What the run may take, such as '1 GiB'. By default some 350 MiB on two cores."
 )
-background_option = click.option(
-    "--background",
-    metavar="HOW",
-    callback=_read_background,
-    help="constant: one for all frames (default); per-frame: one for each; or a number of counts (default of a "
-    "--trace other than positive_sum: 0).",
-)
 frames_option = click.option(
     "--frames",
     metavar="FIRST:END:STEP",
     callback=_read_frames,
     help="Take only these frames, a slice as in Python, such as 10:200 or ::2.",
-)
-border_option = click.option(
-    "--border", metavar="PX", default=20, show_default=True, help="Width of the border without objects [px]."
 )
 frame_interval_option = click.option(
     "--frame-interval", metavar="SECONDS", type=float, help="Time from frame to frame, if the file has no times [s]."

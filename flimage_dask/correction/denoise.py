@@ -1,10 +1,11 @@
 """Denoising of frames by total variation, as flimage does it."""
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .restoration import load_restoration
 
 
 def denoise_tv(block: NDArray[Any], weight: float = 2) -> NDArray[np.float32]:
@@ -32,22 +33,8 @@ def denoise_tv(block: NDArray[Any], weight: float = 2) -> NDArray[np.float32]:
     `skimage.restoration.denoise_tv_chambolle` frame by frame in float64, as in flimage. Method:
     A. Chambolle, J. Math. Imaging Vis. 20, 89-97 (2004).
     """
-    restoration = load_restoration()
+    restoration = load_restoration("denoising")
     denoised = np.empty(block.shape, np.float32)
     for frame, target in zip(block, denoised, strict=True):
         target[...] = restoration.denoise_tv_chambolle(frame.astype(np.float64), weight=weight)
     return denoised
-
-
-def load_restoration() -> Any:
-    """Import the optional module that denoises.
-
-    Raises
-    ------
-    ImportError
-        If scikit-image is not installed.
-    """
-    try:
-        return import_module("skimage.restoration")
-    except ImportError as error:
-        raise ImportError('denoising needs scikit-image: pip install "flimage_dask[denoise]"') from error

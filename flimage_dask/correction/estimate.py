@@ -96,6 +96,8 @@ class BleachingEstimate:
         Correlation of neighbouring residuals, from 0 to 0.99.
     trace_kind
         How the intensity of a frame was found, such as "positive_sum".
+    prepared
+        What was done to the frames before: fields, and backgrounds that have an image for each frame.
     pixels
         How many pixels of each frame were finite and saturated; None for a trace from elsewhere.
 
@@ -133,6 +135,7 @@ class BleachingEstimate:
     n_effective: float
     neighbour_correlation: float
     trace_kind: str = "positive_sum"
+    prepared: str = ""
     pixels: PixelCounts | None = None
 
     def __post_init__(self) -> None:
@@ -198,6 +201,7 @@ class BleachingEstimate:
             "requested": self.requested,
             "formula": self.formula,
             "status": self.status,
+            "prepared": self.prepared,
             "background_kind": kind,
             "background": float(finite.mean()) if finite.size else None,
             "border_px": self.border_px,
@@ -308,6 +312,8 @@ class BleachingEstimate:
             f"BleachingEstimate: {self.status}, {n_fitted} of {len(self.trace)} frames fitted",
             f"  background  {background} ({found['background_kind']})",
         ]
+        if self.prepared:
+            lines.append(f"  prepared    {self.prepared}")
         if self.is_corrected:
             low, high = found["largest_factor_interval"]
             fit = f", R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}" if np.isfinite(self.r2) else ""

@@ -88,6 +88,7 @@ def from_json(text: str) -> BleachingEstimate:
             n_effective=_number(content["n_effective"]),
             neighbour_correlation=_number(content["neighbour_correlation"]),
             trace_kind=str(content["trace_kind"]),
+            prepared=str(content.get("prepared", "")),
             pixels=_pixels(content["pixels"]),
         )
     except KeyError as error:

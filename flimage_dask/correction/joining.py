@@ -79,6 +79,7 @@ def joined(parts: Sequence[BleachingEstimate]) -> BleachingEstimate:
         n_effective=float(sum(part.n_effective for part in parts)),
         neighbour_correlation=max(part.neighbour_correlation for part in parts),
         trace_kind=_common([part.trace_kind for part in parts]),
+        prepared=_common([part.prepared for part in parts]),
         **together,
     )
 

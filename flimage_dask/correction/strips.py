@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 _STRIP_PIXELS = 2**18
 
 
+def row_strips(frame_shape: tuple[int, ...], most_rows: int | None = None) -> list[slice]:
+    """Cut the rows of a frame (y, x) into strips, by default such that fit the cache; the first is the highest."""
+    height, width = frame_shape
+    n_rows = min(height, max(1, _STRIP_PIXELS // max(width, 1) if most_rows is None else most_rows))
+    return [slice(start, min(start + n_rows, height)) for start in range(0, height, n_rows)]
+
+
 class Strips:
     """Rows of frames of one shape, as many at a time as fit the cache.
 
@@ -20,11 +27,10 @@ class Strips:
     """
 
     def __init__(self, frame_shape: tuple[int, int]) -> None:
-        height, width = frame_shape
-        n_rows = min(height, max(1, _STRIP_PIXELS // max(width, 1)))
-        self._rows = [slice(start, min(start + n_rows, height)) for start in range(0, height, n_rows)]
-        self._difference = np.empty((n_rows, width))
-        self._zeros = np.zeros((n_rows, width))
+        self._rows = row_strips(frame_shape)
+        shape = (self._rows[0].stop, frame_shape[1])
+        self._difference = np.empty(shape)
+        self._zeros = np.zeros(shape)
 
     @classmethod
     def of(cls, block: NDArray[Any]) -> Self:

@@ -165,10 +165,6 @@ class Storage:
         best = int(np.argmin(sizes))
         return encodings[best], sizes[best] / sum(frame.nbytes for frame in sample)
 
-    def choose_for(self, block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[ChunkEncoding | HDF5Encoding, float]:
-        """Choose by the first, the middle and the last frame of a block."""
-        return self.choose([np.ascontiguousarray(block[k], dtype) for k in {0, len(block) // 2, len(block) - 1}])
-
     def encoding(self, shuffle: bool) -> ChunkEncoding | HDF5Encoding:
         """Return the encoding that shuffles or does not."""
         if self.compression == "gzip":

@@ -48,7 +48,7 @@ class Part:
     storage
         What `h5py.Group.create_dataset` is told of datasets with such chunks.
     chunks
-        One a frame.
+        Those of all images of each frame, one frame after the other.
     """
 
     run: str

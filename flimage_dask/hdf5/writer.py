@@ -19,6 +19,7 @@ from ..budget import MOST_WAITING_BYTES
 from ..errors import FileError, ParameterError
 from ..process_local import ProcessLocal
 from .attributes import AttributeWriter, Columns, split_constant
+from .backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
 from .encoding import FLIMAGE_LIKE, PLAIN, FrameEncoding, Storage, Stored
 from .layout import (
     BACKGROUNDS,
@@ -60,6 +61,8 @@ class SeriesWriter(ProcessLocal):
         Called with a number of frames whenever some have been stored.
     storage
         How frames are to be stored; `encoding` tells what was chosen.
+    background
+        What is stored beside each frame.
     most_waiting_bytes
         Blocks that finish early wait, encoded, until those before them are stored, so that the same
         series gives the same file. Should more than this wait, order gives way to memory.
@@ -75,6 +78,7 @@ class SeriesWriter(ProcessLocal):
         n_frames: int,
         on_stored: Callable[[int], None],
         storage: Storage = FLIMAGE_LIKE,
+        background: StoredBackground = NO_BACKGROUND,
         most_waiting_bytes: int = MOST_WAITING_BYTES,
     ) -> None:
         super().__init__()
@@ -86,6 +90,9 @@ class SeriesWriter(ProcessLocal):
         self._dtype = dtype
         self._n_frames = n_frames
         self._storage = storage
+        self._background = background
+        self._n_images = 1 + len(background.datasets)
+        self._first: str | None = None
         self._most_waiting_bytes = most_waiting_bytes
         self._on_stored = on_stored
         self._constant, self._varying = split_constant(columns)
@@ -133,7 +140,8 @@ class SeriesWriter(ProcessLocal):
                 return
             blocks, self._unencoded = self._unencoded, {}
         for start, frames in blocks.items():
-            self._take(template, start, [template.encode(frame) for frame in frames])
+            images = self._background.images(frames, self._dtype)
+            self._take(template, start, [template.encode(image) for image in images])
 
     def use(self, encoding: FrameEncoding, share: float) -> None:
         """Take frames that are encoded elsewhere.
@@ -145,10 +153,10 @@ class SeriesWriter(ProcessLocal):
         share
             Of their size that is expected to be left.
         """
-        frame_bytes = int(np.prod(self._frame_shape)) * self._dtype.itemsize
+        frame_bytes = self._n_images * int(np.prod(self._frame_shape)) * self._dtype.itemsize
         check_space(self._folder, int(share * frame_bytes + _OBJECT_BYTES) * self._n_frames)
         self.encoding = encoding
-        self._template = _Template(self._frame_shape, self._dtype, self._constant, encoding)
+        self._template = self._template_with(encoding)
 
     def store(self, first: int, frames: Sequence[Stored]) -> None:
         """Store some encoded frames.
@@ -157,6 +165,8 @@ class SeriesWriter(ProcessLocal):
         ----------
         first
             Position of the first of them.
+        frames
+            All images of each frame, one frame after the other, in the order of `StoredBackground.images`.
         """
         if self._template is None:
             raise FileError("the writer was not told how the frames are encoded.")
@@ -173,9 +183,12 @@ class SeriesWriter(ProcessLocal):
             return None
         block = self._unencoded[min(self._unencoded)]
         if not is_in_memory(self._group) or self._storage != FLIMAGE_LIKE:
-            self.use(*self._storage.choose_for(block, self._dtype))
+            self.use(*choose_encoding(self._storage, block, self._dtype, self._background))
             return self._template
-        return _Template(self._frame_shape, self._dtype, self._constant, self.encoding)
+        return self._template_with(self.encoding)
+
+    def _template_with(self, encoding: FrameEncoding) -> "_Template":
+        return _Template(self._frame_shape, self._dtype, self._constant, encoding, self._background)
 
     def _take(self, template: "_Template", first: int, frames: Sequence[Stored]) -> None:
         with self._lock:
@@ -208,17 +221,22 @@ class SeriesWriter(ProcessLocal):
             frames = self._waiting.pop(first)
             self._waiting_bytes -= _n_bytes(frames)
             with writing_in(self._folder):
-                for number, frame in enumerate(frames, first):
-                    self._store(template, number, frame)
-            self.n_stored += len(frames)
-            self._next = max(self._next, first + len(frames))
+                for place in range(0, len(frames), self._n_images):
+                    number = first + place // self._n_images
+                    self._store(template, number, frames[place : place + self._n_images])
+            n_frames = len(frames) // self._n_images
+            self.n_stored += n_frames
+            self._next = max(self._next, first + n_frames)
 
-    def _store(self, template: "_Template", number: int, frame: Stored) -> None:
+    def _store(self, template: "_Template", number: int, images: Sequence[Stored]) -> None:
         name = frame_name(number).encode()
         template.copy_to(self._group.id, name)
         attributes = {key: column[number] for key, column in self._varying.items()}
         self._attributes.write(h5g.open(self._group.id, name), attributes)
-        store_pixels(h5d.open(self._group.id, name + b"/" + RAW.encode()), frame)
+        for path, image in zip((RAW, *self._background.datasets), images, strict=True):
+            store_pixels(h5d.open(self._group.id, name + b"/" + path.encode()), image)
+        self._background.attach(self._group, name.decode(), self._first, self._dtype)
+        self._first = self._first or name.decode()
 
 
 class _Template:
@@ -230,6 +248,7 @@ class _Template:
         dtype: np.dtype[Any],
         attributes: Mapping[str, Any],
         encoding: FrameEncoding,
+        background: StoredBackground,
     ) -> None:
         self._dtype = dtype
         self._encoding = encoding
@@ -238,6 +257,7 @@ class _Template:
         frame.create_group(BACKGROUNDS)
         write_attributes(frame, attributes)
         create_image(frame, RAW, frame_shape, dtype, encoding)
+        background.create(frame, frame_shape, dtype, encoding)
 
     def encode(self, frame: NDArray[Any]) -> Stored:
         """Return what is stored for the pixels of a frame."""

@@ -33,6 +33,7 @@ def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     rows = [
         ("frames", f"{n_used:,} of {counted(len(estimate.trace), 'frame')} fitted"),
         ("background", f"{short(found['background'])} counts ({found['background_kind']})"),
+        *([("prepared", estimate.prepared)] if estimate.prepared else []),
         ("model", f"{estimate.model}: {estimate.formula}"),
         *(("", line) for line in estimate.parameters_in_words()),
     ]

@@ -148,6 +148,8 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     if estimate.border_px is not None:
         origin += f", border of {estimate.border_px} px"
     rows = [("background", f"{short(found['background'])} counts ({origin})")]
+    if estimate.prepared:
+        rows.append(("prepared", estimate.prepared))
     if estimate.trace_kind != POSITIVE_SUM:
         rows.append(("trace", estimate.trace_kind))
     if not estimate.is_corrected:

@@ -6,15 +6,22 @@ Every simulation has its own seed: the same command prints the same figures.
 """
 
 import argparse
+import warnings
 from collections import Counter
+from statistics import median
 from time import perf_counter
 
+import dask.array as da
 import numpy as np
 from scipy.optimize import least_squares
 
+from flimage_dask.correction.background import border_mask
 from flimage_dask.correction.bleaching import estimate_bleaching
 from flimage_dask.correction.models import BIEXPONENTIAL, EXPONENTIAL, FASTEST, LINEAR_EXPONENTIAL, SLOWEST, STRETCHED
 from flimage_dask.correction.options import FitOptions
+from flimage_dask.correction.preparation import Preparation
+from flimage_dask.correction.profiles import Profile
+from flimage_dask.correction.rolling_ball import RollingBall
 from flimage_dask.correction.scaled import ScaledTrace
 from flimage_dask.correction.separable import fit_globally
 
@@ -207,8 +214,89 @@ def speed(share):
         print(f"speed    {model:20} 100,000 frames: {perf_counter() - start:.2f} s")
 
 
+def background(share):
+    """Compare backgrounds with those of qpimage and scikit-image, and time poly2o against numpy frame by frame."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of optional parts that qpimage misses
+        from qpimage.bg_estimate import estimate
+    from skimage.restoration import rolling_ball
+
+    frames = curved_frames(round(64 * share) or 1, 512)
+    some = frames[:: -(-len(frames) // 4)]
+    references = {
+        **{
+            kind: (Profile(kind), lambda frame, kind=kind: qpimages(estimate, frame, kind))
+            for kind in ("tilt", "poly2o")
+        },
+        "rolling ball": (RollingBall(10), lambda frame: rolling_ball(frame, radius=10)),
+    }
+    for name, (ours, reference) in references.items():
+        images = ours.on(frames.shape[1:], BORDER_PX).images(some)
+        worst = max(np.abs(image / reference(frame) - 1).max() for image, frame in zip(images, some, strict=True))
+        print(f"background {name:12} {len(some)} frames of 512 x 512: differs by at most {worst:.1e}", flush=True)
+    ways = {
+        "flimage_dask, one thread": lambda: subtract_with(frames, "synchronous"),
+        "flimage_dask, all threads": lambda: subtract_with(frames, "threads"),
+        "numpy, lstsq for each frame": lambda: subtract_with_numpy(frames, each=True),
+        "numpy, one QR for all frames": lambda: subtract_with_numpy(frames, each=False),
+    }
+    seconds = {way: [] for way in ways}
+    for _ in range(5):
+        for way, job in ways.items():
+            start = perf_counter()
+            job()
+            seconds[way].append(perf_counter() - start)
+    _, threads, *_ = seconds.values()
+    for way, turns in seconds.items():
+        ratio = median(mine / ours for mine, ours in zip(turns, threads, strict=True))
+        each = 1e3 * median(turns) / len(frames)
+        print(f"background poly2o, {way:28} {each:6.2f} ms a frame, {ratio:5.2f} x all threads", flush=True)
+
+
+BORDER_PX = 20
+
+
+def curved_frames(n, side):
+    """Make frames with a curved background that bleaches, cells in the middle and noise of their light."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    lamp, cells = 100 + 20 * y - 10 * x + 5 * x * y + 8 * y**2, 400 * (np.hypot(x, y) < 0.6)
+    return np.stack([rng.poisson(lamp * np.exp(-k / n) + cells) for k in range(n)]).astype(np.float32)
+
+
+def qpimages(estimate, frame, kind):
+    """Return the background that qpimage fits."""
+    return estimate(frame.astype(float), fit_offset="fit", fit_profile=kind, border_px=BORDER_PX)
+
+
+def subtract_with(frames, scheduler):
+    """Subtract the second-order profile of each frame in blocks of 8, as lazy arrays do it."""
+    preparation = Preparation(background=Profile("poly2o").on(frames.shape[1:], BORDER_PX))
+    blocks = da.from_array(frames, chunks=(8, -1, -1), name=False)
+    corrected = np.empty_like(frames)
+    lazy = blocks.map_blocks(lambda block: preparation.applied(block.copy()), meta=frames[:0])
+    lazy.store(corrected, lock=False, scheduler=scheduler)
+    return corrected
+
+
+def subtract_with_numpy(frames, each):
+    """Subtract the same profile frame by frame, solving anew for each, or with one decomposition for all."""
+    mask = border_mask(frames.shape[1:], BORDER_PX)
+    x, y = np.indices(frames.shape[1:]) - np.array(frames.shape[1:])[:, None, None] // 2
+    terms = np.stack([np.ones(mask.shape), x, y, x * y, x**2, y**2], axis=-1)
+    chosen = terms[mask]
+    q, r = np.linalg.qr(chosen)
+    corrected = np.empty_like(frames)
+    for frame, target in zip(frames, corrected, strict=True):
+        pixels = frame[mask].astype(np.float64)
+        fit = np.linalg.lstsq(chosen, pixels, rcond=None)[0] if each else np.linalg.solve(r, q.T @ pixels)
+        target[...] = frame - terms @ fit
+    return corrected
+
+
 SIMULATIONS = {
-    function.__name__: function for function in (optimum, units, coverage, steady, found, choice, weak, speed)
+    function.__name__: function
+    for function in (optimum, units, coverage, steady, found, choice, weak, speed, background)
 }
 
 

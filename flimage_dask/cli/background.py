@@ -1,0 +1,91 @@
+"""``flimage-dask background``."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from .background_options import background_options
+from .failures import traceback_option, warnings_in_one_line
+from .options import (
+    chosen_frames,
+    examples,
+    frames_option,
+    input_and_output,
+    memory_option,
+    overwrite_option,
+    refuse_existing,
+    storage_options,
+)
+
+if TYPE_CHECKING:
+    from ..correction.preparation import Background
+
+
+@click.command(
+    short_help="Subtract the background of each frame.",
+    epilog=examples(
+        "flimage-dask background series.h5 out.h5 --background poly2o",
+        "flimage-dask background series.h5 out.h5 --background per-frame-median --background-region cells_free.npy",
+        "flimage-dask background series.h5 out.h5 --background rolling-ball-50",
+        "flimage-dask background series.h5 out.h5 --background 0 --dark 100 --flat flat.npy",
+    ),
+)
+@input_and_output
+@background_options
+@frames_option
+@storage_options
+@memory_option
+@overwrite_option
+@traceback_option
+def background(
+    source: str,
+    target: Path,
+    border: int,
+    background: "Background | None",
+    dark: float | NDArray[np.float64] | None,
+    flat: NDArray[np.float64] | None,
+    frames: slice | None,
+    compression: str | None,
+    level: int | None,
+    shuffle: bool | None,
+    memory: str | None,
+    overwrite: bool,
+) -> None:
+    """Subtract the background of the series IN and write the series OUT.
+
+    A background that is an image is stored beside the frames of OUT, which then stay as they are: their
+    fluorescence is the difference, in flimage too. OUT appears when it is whole.
+    """
+    from ..correction.fields import Fields
+    from ..correction.preparation import choose_background
+    from ..memory import peak_memory
+    from ..series import FLSeries
+    from ..view.run import Run, run_text
+
+    refuse_existing(target, overwrite=overwrite)
+    how: Background = "constant" if background is None else background
+    with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
+        chosen = chosen_frames(series, frames)
+        n_frames, *(height, width) = chosen.shape
+        choice = choose_background(how, border, (height, width), Fields.of(dark, flat))
+        started = perf_counter()
+        chosen.background_correction(
+            target,
+            border,
+            background=how,
+            dark=dark,
+            flat=flat,
+            compression=compression,
+            level=level,
+            shuffle=shuffle,
+            memory=memory,
+            overwrite=overwrite,
+        )
+        seconds = perf_counter() - started
+    fields = "" if choice.fields_in_words is None else f", {choice.fields_in_words} applied"
+    run = Run(target, n_frames, (height, width), seconds, peak_memory())
+    click.echo(run_text(run, f"less their background ({choice.in_words}){fields}"))
