@@ -83,7 +83,7 @@ class PartRun:
         UnfinishedRunError
             (a FileExistsError) if parts of another run lie there.
         """
-        if self.resume and self.folder.exists():
+        if self.resume and self.folder.note():
             self._check_same()
             self.folder.discard_unfinished()
         else:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -505,6 +506,61 @@ def test_a_process_that_is_interrupted_leaves_no_output(tmp_path):
     assert process.returncode == 130
     assert stderr == "flimage-dask: error: interrupted.\n"
     assert list((tmp_path / "demo").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("who", [("--workers", 1), ("--resume",)], ids=str)
+def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(tmp_path, out, who):
+    recorded = tmp_path / "recorded.h5"
+    simulation = Simulation(n_frames=1500, frame_shape=(128, 128))
+    to_hdf5(simulation.lazy(), recorded, times=simulation.times)
+    parts = tmp_path / ".out.h5.parts"
+    process = started("correct", recorded, out, *who, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list(parts.glob("*.part"))) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert re.fullmatch(
+        r"flimage-dask: error: interrupted\. \d+ of \d+ blocks are done: go on with --resume, or start again with "
+        r"--no-resume\.\n",
+        stderr,
+    )
+    assert not out.exists()
+    assert "earlier run left" in failed(1, "correct", recorded, out)
+    assert "out.h5" in run("clean", tmp_path).stdout
+    assert run("correct", recorded, out, "--resume").exit_code == 0
+    assert run("clean", tmp_path).stdout == f"nothing is left over in '{tmp_path}'.\n"
+
+
+def test_what_is_left_over_is_listed_and_removed(tmp_path):
+    (tmp_path / ".a.h5.parts").mkdir()
+    (tmp_path / ".b.h5.01234567.partial").write_bytes(bytes(1500))
+    listed = run("clean", tmp_path).stdout
+    assert re.search(r"a\.h5 +0 blocks .*\n +b\.h5 +not whole +1\.5 kB +\d+ s old", listed)
+    assert "1.5 kB in all. Remove them with --remove." in listed
+    assert "removed 1.5 kB." in run("clean", tmp_path, "--remove").stdout
+    assert list(tmp_path.iterdir()) == []
+    assert "does not exist" in failed(1, "clean", tmp_path / "nowhere")
+
+
+def test_processes_of_this_machine_do_the_same_work(recorded, out, tmp_path):
+    assert run("correct", recorded, out, "--threads", 1).exit_code == 0
+    other = tmp_path / "other.h5"
+    result = run("correct", recorded, other, "--workers", 1, "--threads", 2)
+    assert result.exit_code == 0, result.output
+    with FLSeries(h5file=out, h5mode="r") as a, FLSeries(h5file=other, h5mode="r") as b:
+        assert np.array_equal(a.raw_fl.compute(), b.raw_fl.compute())
+
+
+def test_a_scheduler_that_does_not_answer_is_named(recorded, out):
+    line = failed(1, "correct", recorded, out, "--scheduler", "tcp://127.0.0.1:1")
+    assert line.endswith("no scheduler answers at 'tcp://127.0.0.1:1': start one with: dask scheduler.")
+    assert "leave out --workers and --threads" in failed(
+        2, "estimate", recorded, "--scheduler", "tcp://127.0.0.1:1", "--workers", 2
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")

@@ -20,6 +20,7 @@ from .options import (
     refuse_existing,
     storage_options,
 )
+from .workers import resume_option, worker_options
 
 if TYPE_CHECKING:
     from ..correction.preparation import Background
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 @storage_options
 @memory_option
 @overwrite_option
+@resume_option
+@worker_options
 @traceback_option
 def background(
     source: str,
@@ -54,6 +57,7 @@ def background(
     shuffle: bool | None,
     memory: str | None,
     overwrite: bool,
+    resume: bool | None,
 ) -> None:
     """Subtract the background of the series IN and write the series OUT.
 
@@ -84,6 +88,7 @@ def background(
             shuffle=shuffle,
             memory=memory,
             overwrite=overwrite,
+            resume=resume,
         )
         seconds = perf_counter() - started
     fields = "" if choice.fields_in_words is None else f", {choice.fields_in_words} applied"

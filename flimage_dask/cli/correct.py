@@ -27,6 +27,7 @@ from .options import (
     storage_options,
     trace_options,
 )
+from .workers import resume_option, worker_options
 
 if TYPE_CHECKING:
     from ..correction.preparation import Background
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
         "flimage-dask correct green.h5 green_corrected.h5 --estimate red.json",
         "flimage-dask correct series.h5 small.h5 --level 9 --memory '200 MiB'",
         "flimage-dask correct series.h5 start.h5 --frames 0:100 --frame-interval 0.5",
+        "flimage-dask correct series.h5 corrected.h5 --workers 4 --threads 2",
+        "flimage-dask correct series.h5 corrected.h5 --scheduler tcp://127.0.0.1:8786 --resume",
     ),
 )
 @input_and_output
@@ -60,6 +63,8 @@ if TYPE_CHECKING:
 @storage_options
 @memory_option
 @overwrite_option
+@resume_option
+@worker_options
 @json_option
 @traceback_option
 def correct(
@@ -86,6 +91,7 @@ def correct(
     shuffle: bool | None,
     memory: str | None,
     overwrite: bool,
+    resume: bool | None,
     as_json: bool,
 ) -> None:
     """Correct the bleaching of the series IN and write it as the series OUT.
@@ -128,6 +134,7 @@ def correct(
             shuffle=shuffle,
             memory=memory,
             overwrite=overwrite,
+            resume=resume,
             **how,
         )
         seconds = perf_counter() - started

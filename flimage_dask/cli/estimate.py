@@ -19,6 +19,7 @@ from .options import (
     frames_option,
     trace_options,
 )
+from .workers import worker_options
 
 if TYPE_CHECKING:
     from ..correction.preparation import Background
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @frame_interval_option
 @click.option("--json", "json_file", metavar="JSON", type=PATH, help="Write the estimate into this file; - for here.")
 @click.option("--plot", "picture", metavar="PNG", type=PATH, help="Draw trace, fit, factors and residuals.")
+@worker_options
 @traceback_option
 def estimate(
     file: str,

@@ -1,5 +1,6 @@
 """Options that say who does the work: the workers of a cluster, processes of this machine, or threads."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -11,7 +12,7 @@ from ..errors import ClusterError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_SECONDS_TO_CONNECT = 10
+_SECONDS_TO_CONNECT = 5
 
 resume_option = click.option(
     "--resume/--no-resume",
@@ -87,7 +88,13 @@ def _connected_to(address: str) -> Iterator[None]:
 @contextmanager
 def _processes(n_workers: int, n_threads: int | None) -> Iterator[None]:
     from dask.system import CPU_COUNT
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, WorkerPlugin
+
+    class IgnoringInterrupts(WorkerPlugin):  # type: ignore[misc]  # of any type to mypy
+        """Leave what Ctrl-C means to the client: a terminal sends it to all processes."""
+
+        def setup(self, worker: Any) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     with (
         LocalCluster(
@@ -97,6 +104,7 @@ def _processes(n_workers: int, n_threads: int | None) -> Iterator[None]:
             host="127.0.0.1",
             dashboard_address=None,
         ) as cluster,
-        Client(cluster),
+        Client(cluster) as client,
     ):
+        client.register_plugin(IgnoringInterrupts())
         yield
