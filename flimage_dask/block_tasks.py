@@ -1,7 +1,8 @@
 """Tasks that apply a function to blocks of frames, made some at a time, so that no graph grows with the series."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import dask
 import dask.array as da
 import numpy as np
 from dask.blockwise import Blockwise
+from dask.core import get_dependencies
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from numpy.typing import NDArray
@@ -27,11 +29,6 @@ class BlockTasks:
     keep
         Computes lazy values and keeps them, as `dask.persist` does.
 
-    Attributes
-    ----------
-    fuse
-        Whether everything that leads to a result may be made one task. Where blocks depend on each other,
-        tasks of another group would be fused in another way, under the same names.
     """
 
     def __init__(
@@ -47,11 +44,25 @@ class BlockTasks:
         self._results = frames.map_blocks(
             _apply, shared, function=function, dtype=object, meta=np.empty((0, 0, 0), object)
         )
-        self.fuse = _is_blockwise(frames)
+        # Where blocks depend on each other, tasks of another group would be fused in another way, under the
+        # same names.
+        self._may_be_fused = _is_blockwise(frames)
 
     def of(self, numbers: list[int]) -> da.Array:
-        """Return a lazy array whose blocks are the results for some blocks of frames."""
-        return self._results.blocks[numbers]
+        """Return a lazy array whose blocks are the results for some blocks of frames, ready to be computed as it is.
+
+        Everything that leads to a result is one task, if blocks do not depend on each other; and those of the
+        first frames come first. Otherwise dask takes blocks in the order of their names, from the end.
+        """
+        results = self._results.blocks[numbers]
+        if not self._may_be_fused:
+            return results
+        (fused,) = dask.optimize(results)
+        graph = dict(fused.dask)
+        priorities = {key: -number for key, number in _blocks_of(graph, fused.name, numbers).items()}
+        tasks = MaterializedLayer(graph, annotations={"priority": priorities.__getitem__})
+        of_one_layer = HighLevelGraph({fused.name: tasks}, {fused.name: set()})
+        return da.Array(of_one_layer, fused.name, fused.chunks, meta=fused._meta)
 
 
 def in_groups(numbers: Iterable[int], size: int) -> Iterator[list[int]]:
@@ -83,6 +94,18 @@ def _is_blockwise(frames: da.Array) -> bool:
     for name in names:
         names.extend(graph.dependencies[name] - set(names))
     return all(isinstance(graph.layers[name], Blockwise) or not graph.dependencies[name] for name in names)
+
+
+def _blocks_of(graph: Mapping[Any, Any], name: str, numbers: list[int]) -> dict[Any, int]:
+    """Find the first block that needs a task, for each task of a graph of results."""
+    found: dict[Any, int] = {}
+    for position, number in sorted(enumerate(numbers), key=itemgetter(1)):
+        keys = [(name, position, 0, 0)]
+        for key in keys:
+            if key in graph and key not in found:
+                found[key] = number
+                keys.extend(get_dependencies(graph, key))
+    return found
 
 
 def _apply(

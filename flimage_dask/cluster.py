@@ -107,7 +107,7 @@ class Cluster:
 
         def submit(group: list[int]) -> int:
             with _failing_clearly():
-                results = self._client.persist(tasks.of(group), optimize_graph=tasks.fuse)
+                results = self._client.persist(tasks.of(group), optimize_graph=False)
                 number_of.update({(results.name, k, 0, 0): number for k, number in enumerate(group)})
                 pending.update(dict(results.dask).values())
                 n_threads: int = sum(self._client.nthreads().values())

@@ -108,11 +108,11 @@ class PartRun:
         missing = [number for number in range(frames.numblocks[0]) if number not in ready]
         n_stored = 0
         for number, _ in self.workers.run(frames, missing, _write_part, maker):
+            copied.part_is_there()
             ready.add(number)
             while n_stored in ready:
                 copied.add(self._store, n_stored, writer, frames, maker)
                 n_stored += 1
-        copied.parts_are_done()
         for number in range(n_stored, frames.numblocks[0]):
             copied.add(self._store, number, writer, frames, maker)
         _log.debug("%s", copied)
@@ -218,8 +218,8 @@ class _Copied:
         self._n_bytes += copy(*arguments)
         self._seconds += perf_counter() - start
 
-    def parts_are_done(self) -> None:
-        """Take note that the last part is there."""
+    def part_is_there(self) -> None:
+        """Take note of a part, which may be the last."""
         self._at_last_part = perf_counter()
 
 

@@ -148,7 +148,7 @@ class ThisProcess:
             number_of: dict[Future[Any], int] = {}
             try:
                 for group in in_groups(numbers, _BLOCKS_OF_A_GROUP * self.n_threads):
-                    (results,) = dask.optimize(tasks.of(group))
+                    results = tasks.of(group)
                     graph = dict(results.dask)
                     for k, number in enumerate(group):
                         key = (results.name, k, 0, 0)

@@ -220,6 +220,19 @@ def first_of(block, first):
     return first
 
 
+def first_and_time_of(block, first):
+    return first, time.time()
+
+
+def test_blocks_are_done_in_the_order_of_the_frames(client):
+    frames = Cluster(client).prepared(da.from_array(np.arange(200.0)[:, None, None], chunks=(1, 1, 1)) + 1)
+    done = [result for _, result in Cluster(client).run(frames, range(3, 200), first_and_time_of)]
+    order = [first for first, _ in sorted(done, key=lambda pair: pair[1])]
+
+    assert sorted(order) == list(range(3, 200))
+    assert np.abs(np.subtract(order, range(3, 200))).max() < 12
+
+
 def count_tasks(dask_scheduler):
     return {"tasks": len(dask_scheduler.tasks)}
 
