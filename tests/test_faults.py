@@ -259,7 +259,9 @@ def test_parts_are_damaged_before_they_are_copied(client, tmp_path):
 
 
 def test_the_folder_of_parts_is_deleted(client, tmp_path):
-    with pytest.raises(FileMissingError, match=r"the folder '.*\.out\.h5\.parts'.* was removed during the run"):
+    with pytest.raises(
+        FileMissingError, match=r"the folder '.*\.out\.h5\.parts' .*is not there on '.*': it was removed during the"
+    ):
         to_hdf5(frames_with(remove_parts, tmp_path), tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
     assert left_over(tmp_path) == []

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
+from socket import gethostname
 from time import sleep
 from typing import Any, Self
 from uuid import uuid4
@@ -234,8 +235,8 @@ class PartFolder:
 
     def _gone(self) -> FileMissingError:
         return FileMissingError(
-            f"the folder '{self.path}', in which the finished blocks of the output lie, was removed during the run: "
-            f"start again."
+            f"the folder '{self.path}' of finished blocks is not there on '{gethostname()}': it was removed during the "
+            f"run, or that machine does not share it."
         )
 
 

@@ -80,9 +80,9 @@ def test_a_missing_part_and_a_missing_folder_are_told_apart(folder):
     with pytest.raises(DamagedPartError, match="is missing"):
         folder.read(0)
     folder.remove()
-    with pytest.raises(FileMissingError, match="was removed during the run"):
+    with pytest.raises(FileMissingError, match="is not there on '.*': it was removed during the"):
         folder.read(0)
-    with pytest.raises(FileMissingError, match="was removed during the run"):
+    with pytest.raises(FileMissingError, match="is not there on '.*': it was removed during the"):
         folder.write(PART)
 
 
