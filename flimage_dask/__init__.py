@@ -9,7 +9,7 @@ from ._version import __version__
 from .correction.bleaching import BleachingEstimate
 from .image import FLImage
 from .meta import META_KEYS_FL
-from .notices import BleachingWarning, SchedulerWarning
+from .notices import BleachingWarning, ClippingWarning, SchedulerWarning
 from .saving import to_hdf5
 from .series import FLSeries
 
@@ -17,6 +17,7 @@ __all__ = [
     "META_KEYS_FL",
     "BleachingEstimate",
     "BleachingWarning",
+    "ClippingWarning",
     "FLImage",
     "FLSeries",
     "SchedulerWarning",

@@ -25,6 +25,10 @@ from .lazy import lazy_series
 from .sequence import View
 
 
+#: How frames are stored unless somebody says otherwise, as in flimage.
+FLOAT32 = np.dtype(np.float32)
+
+
 class SharedCounter(Protocol):
     """A number that another process watches, such as `multiprocessing.Value`."""
 
@@ -267,6 +271,7 @@ class ProcessableFrames(EstimableFrames[View]):
         plan: MemoryPlan,
         overwrite: bool,
         progress: bool | None,
+        dtype: np.dtype[Any] = FLOAT32,
         estimate: BleachingEstimate | None = None,
         times: NDArray[np.float64] | None = None,
         advance: "Callable[[int], None] | None" = None,
@@ -285,7 +290,7 @@ class ProcessableFrames(EstimableFrames[View]):
                 "parameters": dict(parameters),
                 "estimate": None if estimate is None else estimate.summary(),
             },
-            dtype=np.dtype(np.float32),
+            dtype=dtype,
             storage=storage,
             plan=plan,
             identifier=self.identifier,

@@ -16,6 +16,7 @@ from h5py import h5d, h5g, h5o
 from numpy.typing import NDArray
 
 from ..budget import MOST_WAITING_BYTES
+from ..correction.integers import in_type
 from ..errors import FileError, ParameterError
 from ..process_local import ProcessLocal
 from .attributes import AttributeWriter, Columns, split_constant
@@ -51,7 +52,7 @@ class SeriesWriter(ProcessLocal):
     group
         Where ``fli_0``, ``fli_1``, … are created.
     frame_shape, dtype
-        Shape (y, x) and type of every frame.
+        Shape (y, x) and type of every frame. Integers are rounded and clipped; `n_clipped` counts.
     columns
         Metadata: for each key one value a frame, or None.
     n_frames
@@ -78,7 +79,7 @@ class SeriesWriter(ProcessLocal):
         most_waiting_bytes: int = MOST_WAITING_BYTES,
     ) -> None:
         super().__init__()
-        self.n_stored = 0
+        self.n_stored = self.n_clipped = 0
         self.encoding: FrameEncoding = PLAIN
         self._group = group
         self._folder = Path(group.file.filename).absolute().parent
@@ -133,7 +134,8 @@ class SeriesWriter(ProcessLocal):
                 return
             blocks, self._unencoded = self._unencoded, {}
         for start, frames in blocks.items():
-            self._take(template, start, [template.encode(frame) for frame in frames])
+            stored, n_clipped = in_type(frames, self._dtype)
+            self._take(template, start, [template.encode(frame) for frame in stored], n_clipped)
 
     def _prepare(self) -> "_Template | None":
         """Choose how to store frames from a sample of the first block, once it is here.
@@ -146,14 +148,16 @@ class SeriesWriter(ProcessLocal):
             return None
         block = self._unencoded[min(self._unencoded)]
         if not is_in_memory(self._group) or self._storage != FLIMAGE_LIKE:
-            sample = [np.ascontiguousarray(block[k], self._dtype) for k in {0, len(block) // 2, len(block) - 1}]
+            frames, _ = in_type(block[sorted({0, len(block) // 2, len(block) - 1})], self._dtype)
+            sample = [np.ascontiguousarray(frame, self._dtype) for frame in frames]
             self.encoding, share = self._storage.choose(sample)
             check_space(self._folder, int(share * sample[0].nbytes + _OBJECT_BYTES) * self._n_frames)
         return _Template(self._frame_shape, self._dtype, self._constant, self.encoding)
 
-    def _take(self, template: "_Template", first: int, frames: list[Stored]) -> None:
+    def _take(self, template: "_Template", first: int, frames: list[Stored], n_clipped: int) -> None:
         with self._lock:
             self._check_open()
+            self.n_clipped += n_clipped
             self._waiting[first] = frames
             self._waiting_bytes += _n_bytes(frames)
             n_before = self.n_stored
