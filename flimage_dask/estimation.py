@@ -73,6 +73,15 @@ class BlockRunner(ProcessLocal):
         """Apply a function to every block of a source, and return its results in the order of the frames."""
         return self.measure_blocks(lazy_series(source, self._block_bytes).fl, function, *arguments)
 
+    def measure_raw(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Apply a function to the positions and the raw images of every block of a source; see `measure`."""
+        raw = lazy_series(source, self._block_bytes).raw_fl
+        task = dask.delayed(_measure_and_count, pure=False)
+        shared = dask.delayed(arguments, traverse=False)
+        positions = np.split(np.arange(raw.shape[0]), np.cumsum(raw.chunks[0])[:-1])
+        blocks = zip(positions, raw.to_delayed().ravel(), strict=True)
+        return list(self._run(*(task(partial(function, frames), block, shared, self) for frames, block in blocks)))
+
     def measure_blocks(self, fl: da.Array, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Apply a function to every block of lazy frames, and return its results in the order of the frames."""
         task = dask.delayed(_measure_and_count, pure=False)

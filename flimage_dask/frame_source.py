@@ -149,8 +149,11 @@ class FrameSource:
             yield reduce(_add, parts) if parts else 0.0
 
     def fluorescence(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
+        """Read images less their backgrounds."""
+        return self.less_backgrounds(self.raw(frames, region), frames, region)
+
+    def less_backgrounds(self, raw: NDArray[Any], frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
         """Subtract the background from raw images, rounding once."""
-        raw = self.raw(frames, region)
         if not self.index.backgrounds:
             return raw.astype(self.fl_dtype, copy=False)
         fl = np.empty(raw.shape, self.fl_dtype)

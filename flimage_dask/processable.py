@@ -24,7 +24,6 @@ from .hdf5.output import Output, check_output
 from .lazy import lazy_series
 from .sequence import View
 
-
 #: How frames are stored unless somebody says otherwise, as in flimage.
 FLOAT32 = np.dtype(np.float32)
 
