@@ -299,3 +299,19 @@ def test_a_type_that_is_none_is_refused_before_anything_is_read(noisy_path, tmp_
             with pytest.raises(ParameterError, match="dtype="):
                 fls.bleach_correction(tmp_path / "out.h5", BORDER, dtype=dtype)
     assert not (tmp_path / "out.h5").exists()
+
+
+# A plateau before the decay, as saturated first frames leave it.
+
+LATE = np.concatenate([np.full(20, 160.0), DECAY[:30]])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_plateau_before_a_decay_is_left_out_of_the_fit_with_a_warning(model):
+    fls = series_of(LATE)
+    with pytest.warns(BleachingWarning, match=r"level up to frame 19 .* these 20 frames are left out of the fit"):
+        found = fls.estimate_bleaching(BORDER, model=model)
+    assert found.status == "bleaching"
+    assert found.excluded == tuple(range(20))
+    assert (found.factors[:20] == 1.0).all()
+    np.testing.assert_allclose(found.factors, 160 / LATE, rtol=1e-3)
