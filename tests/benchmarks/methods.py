@@ -132,6 +132,31 @@ def covered(n, bleached, level, correlation, n_simulations):
     return (np.mean(last or [np.nan]), np.mean(every or [np.nan])), called / n_simulations
 
 
+def richer(share):
+    """Count how often the 68 % interval of a factor holds the true one, for the richer models."""
+    n_simulations = round(500 * share)
+    curves = {
+        "biexponential": lambda tau: 0.5 * np.exp(-30 * tau) + 0.4 * np.exp(-2 * tau) + 0.1,
+        "linear+exponential": lambda tau: 0.4 * np.exp(-20 * tau) - 0.4 * tau + 0.6,
+        "stretched": lambda tau: 0.9 * np.exp(-((10 * tau) ** 0.5)) + 0.1,
+    }
+    for model, curve in curves.items():
+        for n in (100, 300):
+            tau = np.linspace(0, 1, n)
+            truth = curve(tau)
+            for level in (0.002, 0.01, 0.05):
+                for correlation in (0.0, 0.5):
+                    last, every = [], []
+                    for seed in range(n_simulations):
+                        trace = truth + level * noise(np.random.default_rng(seed), n, correlation)
+                        low, high = estimated(tau, trace, model).factor_interval
+                        inside = (low <= truth[0] / truth) & (truth[0] / truth <= high)
+                        last.append(inside[-1])
+                        every.append(inside[1:].mean())
+                    setting = f"{model:20} AR(1) {correlation:.1f}  {n:4} frames  noise {level:5.1%}"
+                    print(f"richer   {setting}: last factor {np.mean(last):.1%}, all {np.mean(every):.1%}", flush=True)
+
+
 def steady(share):
     """Count how often a steady series is taken for a bleaching one."""
     n_simulations = round(2000 * share)
@@ -241,7 +266,7 @@ def speed(share):
 
 
 SIMULATIONS = {
-    function.__name__: function for function in (optimum, units, coverage, steady, found, plateaus, choice, weak, speed)
+    function.__name__: function for function in (optimum, units, coverage, richer, steady, found, plateaus, choice, weak, speed)
 }
 
 
