@@ -20,7 +20,7 @@ EVIDENCE_OF_PLATEAU = 25.0
 #: Frames of a plateau, and different times after it, at least.
 FEWEST_LEVEL, FEWEST_LATER = 3, 12
 #: Ends of the plateau that are tried: so many across the trace, then as many around the best of them.
-ENDS = 24
+ENDS = 16
 
 NOBODY = np.empty(0, np.intp)
 

@@ -80,7 +80,9 @@ def positive_sum() -> Figure:
     left, right = figure.subplots(1, 2)
     left.plot(times, truth, color=FIT, linewidth=2, label="truth")
     for share, colour in ((0.5, THIRD), (0.08, DATA)):
-        left.plot(times, traces[share], **DOTS, color=colour, label=f"positive sum, {share:.0%} of the pixels are cells")
+        left.plot(
+            times, traces[share], **DOTS, color=colour, label=f"positive sum, {share:.0%} of the pixels are cells"
+        )
     _finish(left, "trace", "time [s]", "intensity / first")
     left.set_ylim(0, 1.05)
     left.legend(fontsize=SMALL, frameon=False)

@@ -266,7 +266,8 @@ def speed(share):
 
 
 SIMULATIONS = {
-    function.__name__: function for function in (optimum, units, coverage, richer, steady, found, plateaus, choice, weak, speed)
+    function.__name__: function
+    for function in (optimum, units, coverage, richer, steady, found, plateaus, choice, weak, speed)
 }
 
 
