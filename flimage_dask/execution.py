@@ -137,7 +137,7 @@ def stored_type(dtype: DTypeLike) -> np.dtype[Any]:
         stored = np.dtype(dtype)
     except TypeError as error:
         raise ParameterError(f"dtype={dtype!r} is no type of numbers: {error}.") from error
-    if stored.kind not in "fiub":
+    if stored.kind not in "fiu":
         raise ParameterError(f"dtype={stored} is no type of real numbers: give 'float32', 'int16' or the like.")
     return stored
 

@@ -25,6 +25,7 @@ _OPTIONS = (
     (r"background=", "--background "),
     (r"weight=", "--weight "),
     (r"model='auto'", "--model auto"),
+    (r"exclude=\.", "--exclude."),
     (r"exclude=", "--exclude "),
     (r"mask=", "--mask "),
     (r"max_factor=\.", "--max-factor."),
