@@ -13,7 +13,7 @@ from .correction.profiles import Profile
 from .correction.rolling_ball import RollingBall
 from .image import FLImage
 from .meta import META_KEYS_FL
-from .notices import BleachingWarning, SchedulerWarning
+from .notices import BleachingWarning, ClippingWarning, SchedulerWarning
 from .saving import to_hdf5
 from .series import FLSeries
 
@@ -21,6 +21,7 @@ __all__ = [
     "META_KEYS_FL",
     "BleachingEstimate",
     "BleachingWarning",
+    "ClippingWarning",
     "FLImage",
     "FLSeries",
     "FrameBackground",

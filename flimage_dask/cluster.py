@@ -83,7 +83,7 @@ class Cluster:
         self._check_versions()
         results: dict[int, Any] = {}
         prepared = self.prepared(frames)
-        for number, result in self.run(prepared, range(frames.numblocks[0]), _measure, function, arguments):
+        for number, result in self.run(prepared, range(frames.numblocks[0]), function, *arguments):
             results[number] = result
             on_frames(frames.chunks[0][number])
         return [results[number] for number in range(len(results))]
@@ -172,10 +172,6 @@ def _try_folder(probe_of_client: str) -> str | None:
 def _on_worker(block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     reuse_freed_memory()
     return function(block, first, *arguments)
-
-
-def _measure(block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return function(block, *arguments)
 
 
 @contextmanager

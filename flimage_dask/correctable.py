@@ -5,7 +5,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
@@ -16,12 +16,12 @@ from .correction.preparation import Background
 from .errors import SeriesError
 from .estimable import EstimateOptions, as_mask
 from .estimation import EstimateRequest, bleach_corrected, lazy_estimate, name_of, remember
-from .execution import check_target
+from .execution import check_target, stored_type
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
 from .part_run import keepsake
-from .processable import ProcessableFrames, SharedCounter, counting
+from .processable import FLOAT32, ProcessableFrames, SharedCounter, counting
 
 
 class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
@@ -116,6 +116,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         dark: ArrayLike | None = None,
         flat: ArrayLike | None = None,
         estimate: BleachingEstimate | None = None,
+        dtype: DTypeLike = FLOAT32,
         compression: Compression = "gzip",
         level: int | None = None,
         shuffle: bool | None = None,
@@ -143,6 +144,9 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         count, max_count
             `multiprocessing.Value` or alike. `max_count` grows by three times the number of frames
             at once, `count` as they are done (by two thirds of it without `h5out`).
+        dtype
+            Type of the output's pixels. Integers are rounded and clipped to the range of the type; what noise
+            takes below 0 survives only in a signed one.
         compression
             Of the output: "gzip", which every HDF5 program reads; "lzf"; None; or a filter such as
             ``hdf5plugin.Zstd()``.
@@ -178,11 +182,18 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         FileError
             (an OSError) if the output exists, is the input, or cannot be written. Nothing is
             left of an output that is not whole.
+
+        Warns
+        -----
+        BleachingWarning
+            Of what needs a look.
+        ClippingWarning
+            If pixels lie outside an integer `dtype`. How many is part of the provenance.
         """
         target = self if flscorr is None else flscorr
         if len(target) != len(self):
             raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
-        storage = Storage(compression, level, shuffle)
+        storage, stored = Storage(compression, level, shuffle), stored_type(dtype)
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
@@ -213,6 +224,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 bleach_corrected(fl, found),
                 h5out,
                 columns=columns,
+                dtype=stored,
                 storage=storage,
                 resources=resources,
                 operation="bleach_correction",

@@ -84,7 +84,13 @@ class BlockRunner:
     ) -> list[Any]:
         """Apply a function to every block of frames that are made from a source, in the order of the frames."""
         workers = self._workers or workers_for(source)
-        return workers.measure(fl, function, arguments, self.on_frames)
+        return workers.measure(fl, _measure_block, (function, arguments), self.on_frames)
+
+    def measure_raw(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Apply a function to the positions and the raw images of every block of a source; see `measure`."""
+        workers = self._workers or workers_for(source)
+        raw = lazy_series(source, self._block_bytes).raw_fl
+        return workers.measure(raw, _measure_raw_block, (function, arguments), self.on_frames)
 
     def lazy(self, source: FrameSource) -> da.Array:
         """Return the frames of a source in blocks of this runner's size."""
@@ -93,6 +99,16 @@ class BlockRunner:
     def quietly(self) -> "BlockRunner":
         """Return one whose frames nobody counts."""
         return BlockRunner(workers=self._workers, block_bytes=self._block_bytes, stack_bytes=self.stack_bytes)
+
+
+def _measure_block(block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return function(block, *arguments)
+
+
+def _measure_raw_block(
+    block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> Any:
+    return function(np.arange(first, first + len(block)), block, *arguments)
 
 
 def workers_for(source: FrameSource) -> ThisProcess | Cluster:

@@ -9,6 +9,7 @@ from typing import Any
 import dask.array as da
 import h5py
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ._version import __version__
 from .budget import LARGEST_BLOCK, plan_memory
@@ -23,6 +24,7 @@ from .hdf5.output import Output, check_output, open_output
 from .hdf5.parts import PartFolder
 from .hdf5.writer import SeriesWriter
 from .meta import check_key
+from .notices import ClippingWarning, warn
 from .part_run import PartRun, refuse_parts
 from .progress import track
 from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
@@ -59,7 +61,7 @@ def write_series(
     provenance
         What the output is, for its root.
     dtype
-        Type of the stored frames.
+        Type of the stored frames. Integers are rounded and clipped.
     identifier
         Identifier of the series.
     source
@@ -88,6 +90,11 @@ def write_series(
         (an OSError) if the output cannot be written; nothing is left of it under its name.
     UnfinishedRunError
         (a FileExistsError) if an earlier run left blocks that are not those of this one.
+
+    Warns
+    -----
+    ClippingWarning
+        If pixels lie outside an integer type; the provenance holds their number too.
     """
     frames = _in_whole_frames(array)
     n_frames, *frame_shape = (int(size) for size in frames.shape)
@@ -126,8 +133,41 @@ def write_series(
             raise FileError(f"only {writer.n_stored} of {n_frames} frames were written.")
         if identifier is not None:
             group.attrs[IDENTIFIER] = identifier
-        stored_as = {"dtype": str(dtype), **writer.encoding.dataset_options}
+        stored_as = {"dtype": str(dtype), **writer.encoding.dataset_options, **_clipped(writer, dtype)}
         group.attrs[PROVENANCE] = json.dumps(_stamped(provenance, stored_as), allow_nan=False)
+    # When the output is whole: warnings may be errors.
+    if writer.n_clipped:
+        warn(_what_is_clipped(writer.n_clipped, frames.size, dtype), ClippingWarning)
+
+
+def stored_type(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return a type in which frames can be stored.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if it is no type of real numbers.
+    """
+    try:
+        stored = np.dtype(dtype)
+    except TypeError as error:
+        raise ParameterError(f"dtype={dtype!r} is no type of numbers: {error}.") from error
+    if stored.kind not in "fiu":
+        raise ParameterError(f"dtype={stored} is no type of real numbers: give 'float32', 'int16' or the like.")
+    return stored
+
+
+def _clipped(writer: SeriesWriter, dtype: np.dtype[Any]) -> dict[str, int]:
+    return {"n_clipped": writer.n_clipped} if dtype.kind in "iu" else {}
+
+
+def _what_is_clipped(n_clipped: int, n_pixels: int, dtype: np.dtype[Any]) -> str:
+    lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
+    signed = "a signed type such as int16 keeps what is below 0, " if lowest == 0 else ""
+    return (
+        f"{n_clipped:,} of {n_pixels:,} pixels lie outside {dtype} ({lowest} to {highest}), or are NaN, and were "
+        f"clipped: {signed}float32 keeps all."
+    )
 
 
 def check_target(output: Output, source: Path | None, *, overwrite: bool, resume: bool | None) -> None:

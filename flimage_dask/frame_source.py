@@ -167,7 +167,7 @@ class FrameSource:
     def fluorescence(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
         """Subtract the background images from raw images, rounding once, and prepare the result."""
         if self.preparation is None:
-            return self._without_backgrounds(self.raw(frames, region), frames, region)
+            return self.less_backgrounds(self.raw(frames, region), frames, region)
         # What is subtracted from a pixel may depend on all of its frame.
         if self.kept is None:
             return self._prepared(frames, self.preparation)[:, *region]
@@ -175,9 +175,10 @@ class FrameSource:
         return self.kept.get(key, lambda: self._prepared(frames, preparation))[:, *region]
 
     def _prepared(self, frames: NDArray[np.int64], preparation: Preparation) -> NDArray[Any]:
-        return preparation.applied(self._without_backgrounds(self._read_raw(frames, WHOLE), frames, WHOLE))
+        return preparation.applied(self.less_backgrounds(self._read_raw(frames, WHOLE), frames, WHOLE))
 
-    def _without_backgrounds(self, raw: NDArray[Any], frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
+    def less_backgrounds(self, raw: NDArray[Any], frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
+        """Subtract the background images from raw images, rounding once."""
         if not self.index.backgrounds:
             return raw.astype(self.fl_dtype, copy=False)
         fl = np.empty(raw.shape, self.fl_dtype)

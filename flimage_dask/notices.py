@@ -8,6 +8,10 @@ class BleachingWarning(UserWarning):
     """A series can be corrected, but the correction needs a look."""
 
 
+class ClippingWarning(UserWarning):
+    """Pixels lie outside the type in which they are stored."""
+
+
 class SchedulerWarning(UserWarning):
     """The active scheduler cannot be used; the threads of this process do the work."""
 

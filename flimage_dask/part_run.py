@@ -22,6 +22,7 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from ._version import __version__
+from .correction.integers import in_type
 from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
 from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
@@ -168,7 +169,8 @@ class PartRun:
         for _ in range(_MOST_TRIES):
             try:
                 part = self.folder.read(first)
-                if (part.run, part.first, len(part.chunks)) != (self._fingerprint, first, n_images):
+                found = part.run, part.first, part.storage, len(part.chunks)
+                if found != (self._fingerprint, first, maker.storage, n_images):
                     raise DamagedPartError("belongs to something else")
             except DamagedPartError as error:
                 reason = str(error)
@@ -176,7 +178,7 @@ class PartRun:
                 for _ in self.workers.run(frames, [number], _write_part, maker):
                     pass
             else:
-                writer.store(first, part.chunks)
+                writer.store(first, part.chunks, part.n_clipped)
                 return sum(chunk.nbytes for chunk in part.chunks)
         raise FileError(
             f"the block of frame {first} {reason} each time it is read back from '{self.folder.path}': check that "
@@ -254,9 +256,15 @@ class PartMaker:
         """Write the part of a block, and return its size."""
         if self.version != __version__:
             raise ClusterError(f"a worker has flimage_dask {__version__}; the client has {self.version}: install one.")
-        images = self.background.images(block, self.dtype)
+        frames, n_clipped = in_type(block, self.dtype)
+        images = self.background.images(frames, self.dtype)
         chunks = [self.encoding.encode(np.ascontiguousarray(image, self.dtype)) for image in images]
-        return self.folder.write(Part(self.run, first, self.encoding.dataset_options, chunks))
+        return self.folder.write(Part(self.run, first, self.storage, chunks, n_clipped))
+
+    @property
+    def storage(self) -> dict[str, Any]:
+        """What `h5py.Group.create_dataset` is told, as it is read from a part."""
+        return dict(_as_json(self.encoding.dataset_options))
 
 
 def keepsake(output: Output, name: str) -> str | None:

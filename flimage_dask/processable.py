@@ -27,6 +27,9 @@ from .lazy import lazy_series
 from .scheduling import Resources
 from .sequence import View
 
+#: How frames are stored unless somebody says otherwise, as in flimage.
+FLOAT32 = np.dtype(np.float32)
+
 
 class SharedCounter(Protocol):
     """A number that another process watches, such as `multiprocessing.Value`."""
@@ -312,6 +315,7 @@ class ProcessableFrames(EstimableFrames[View]):
         overwrite: bool,
         resume: bool | None,
         progress: bool | None,
+        dtype: np.dtype[Any] = FLOAT32,
         estimate: BleachingEstimate | None = None,
         keepsakes: Mapping[str, Callable[[], str]] | None = None,
         times: NDArray[np.float64] | None = None,
@@ -331,7 +335,7 @@ class ProcessableFrames(EstimableFrames[View]):
                 "parameters": dict(parameters),
                 "estimate": None if estimate is None else estimate.summary(),
             },
-            dtype=np.dtype(np.float32),
+            dtype=dtype,
             storage=storage,
             background=background,
             resources=resources,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .errors import ParameterError
-from .execution import write_series
+from .execution import stored_type, write_series
 from .hdf5.attributes import Column, Columns
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
@@ -49,7 +49,7 @@ def to_hdf5(
     identifier
         Identifier of the series, instead of that of `like`.
     dtype
-        Type in which frames are stored: a floating type, or one that holds the array's values exactly.
+        Type in which frames are stored. Integers are rounded and clipped to the range of the type.
     compression
         "gzip", which every HDF5 program reads; "lzf"; None; or a filter such as ``hdf5plugin.Zstd()``.
     level
@@ -68,12 +68,17 @@ def to_hdf5(
     ------
     ParameterError
         (a ValueError) if the array is not three-dimensional, real and of known shape; if the
-        metadata are not as many as the frames; if `dtype` cannot hold the values.
+        metadata are not as many as the frames; if `dtype` is no type of real numbers.
     MetaKeyError
         (a KeyError) for metadata outside the vocabulary.
     FileError
         (an OSError) if the output exists, is the file of `like`, or cannot be written. Nothing
         is left of an output that is not whole.
+
+    Warns
+    -----
+    ClippingWarning
+        If pixels lie outside the range of an integer type.
 
     Examples
     --------
@@ -107,7 +112,7 @@ def to_hdf5(
             "parameters": {},
             "estimate": None,
         },
-        dtype=_checked_dtype(array, dtype),
+        dtype=stored_type(dtype),
         storage=storage,
         identifier=identifier or (like.identifier if like is not None else None),
         source=None if like is None else like.path,
@@ -124,19 +129,6 @@ def _as_column(value: Any, n_frames: int) -> Column:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return list(value)
     return [value] * n_frames
-
-
-def _checked_dtype(array: da.Array, dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        stored = np.dtype(dtype)
-    except TypeError as error:
-        raise ParameterError(f"dtype={dtype!r} is no type of numbers: {error}.") from error
-    if stored.kind != "f" and not np.can_cast(array.dtype, stored, "safe"):
-        raise ParameterError(
-            f"dtype={stored} cannot hold the {array.dtype} values of the array: convert them first, such as with "
-            f"array.round().clip(…).astype('{stored}')."
-        )
-    return stored
 
 
 def _described(array: Any) -> str:

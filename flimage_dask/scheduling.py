@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 import dask
 import dask.array as da
 import dask.multiprocessing
+import numpy as np
 from dask.base import get_scheduler
 from dask.delayed import Delayed
 from dask.optimization import cull
@@ -81,7 +82,7 @@ class Workers(Protocol):
         frames
             Lazy frames (frame, y, x) in blocks of whole frames.
         function, arguments
-            Called as ``function(block, *arguments)``.
+            Called as ``function(block, first, *arguments)``; see `run`.
         on_frames
             Called with a number of frames whenever some are done.
         """
@@ -171,7 +172,9 @@ class ThisProcess:
         task = dask.delayed(_measure_and_tell, pure=False)
         shared = dask.delayed(arguments, traverse=False)
         listener = _Listener(on_frames)
-        return list(self.compute(*(task(function, block, shared, listener) for block in frames.to_delayed().ravel())))
+        starts = np.cumsum((0, *frames.chunks[0])).tolist()
+        blocks = zip(frames.to_delayed().ravel(), starts, strict=False)
+        return list(self.compute(*(task(function, block, first, shared, listener) for block, first in blocks)))
 
     def compute(self, *collections: Any) -> tuple[Any, ...]:
         """Compute dask collections whose tasks can run in this process only."""
@@ -221,8 +224,10 @@ def _done(number_of: "dict[Future[Any], int]") -> Iterator[tuple[int, Any]]:
         yield number_of.pop(future), future.result()
 
 
-def _measure_and_tell(function: Callable[..., Any], block: Any, arguments: tuple[Any, ...], listener: _Listener) -> Any:
-    result = function(block, *arguments)
+def _measure_and_tell(
+    function: Callable[..., Any], block: Any, first: int, arguments: tuple[Any, ...], listener: _Listener
+) -> Any:
+    result = function(block, first, *arguments)
     listener.on_frames(len(block))
     return result
 

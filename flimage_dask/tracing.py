@@ -13,6 +13,7 @@ from .correction.pixels import PixelCounts, count_pixels
 from .correction.preparation import KnownLevel, is_constant
 from .errors import SeriesError
 from .frame_source import FrameSource
+from .hdf5.reader import WHOLE
 
 
 class Runner(Protocol):
@@ -29,6 +30,14 @@ class Runner(Protocol):
         ...
 
 
+class RawRunner(Runner, Protocol):
+    """A runner that reaches what the camera counted too."""
+
+    def measure_raw(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Return the results of a function of positions and raw images, in the order of the frames."""
+        ...
+
+
 class CountingRunner:
     """A runner that counts pixels on the way.
 
@@ -40,7 +49,7 @@ class CountingRunner:
         Which pixels count, and from which counts they are saturated.
     """
 
-    def __init__(self, runner: Runner, options: TraceOptions) -> None:
+    def __init__(self, runner: RawRunner, options: TraceOptions) -> None:
         self.on_frames = runner.on_frames
         self._runner = runner
         self._options = options
@@ -49,7 +58,11 @@ class CountingRunner:
     def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Return the results of a function in the order of the frames, and keep what was counted."""
         region, saturation = self._options.region, saturation_of(source, self._options)
-        pairs = self._runner.measure(source, _measured_and_counted, function, arguments, region, saturation)
+        how = function, arguments, region, saturation
+        if source.index.backgrounds:
+            pairs = self._runner.measure_raw(source, _measured_and_counted_raw, source, *how)
+        else:
+            pairs = self._runner.measure(source, _measured_and_counted, *how)
         n_finite, n_saturated = np.concatenate([counts for _, counts in pairs], axis=1)
         height, width = source.index.frames.shape
         n_pixels = height * width if region is None else len(region)
@@ -62,11 +75,11 @@ class CountingRunner:
 
 
 def saturation_of(source: FrameSource, options: TraceOptions) -> float | None:
-    """Return the counts from which a pixel is saturated; None where that is not known.
+    """Return the counts from which a raw pixel is saturated; None where that is not known.
 
-    What was subtracted from the frames as they were read hides what was saturated.
+    What was prepared as it was read hides what was saturated.
     """
-    if source.index.backgrounds or source.preparation is not None:
+    if source.preparation is not None:
         return None
     if options.saturation is not None:
         return options.saturation
@@ -155,3 +168,20 @@ def _measured_and_counted(
     saturation: float | None,
 ) -> tuple[Any, NDArray[np.int64]]:
     return function(block, *arguments), count_pixels(block, region, saturation)
+
+
+def _measured_and_counted_raw(
+    positions: NDArray[np.int64],
+    raw: NDArray[Any],
+    source: FrameSource,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    region: Region,
+    saturation: float | None,
+) -> tuple[Any, NDArray[np.int64]]:
+    """Measure images less their backgrounds, which hide what was saturated in the raw ones."""
+    result, counts = _measured_and_counted(
+        source.less_backgrounds(raw, positions, WHOLE), function, arguments, region, saturation=None
+    )
+    _, counts[1] = count_pixels(raw, region, saturation)
+    return result, counts

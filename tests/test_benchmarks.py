@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,6 +15,7 @@ from .benchmarks.findings import Findings, Rate, Value
 from .benchmarks.goals import GOALS, Goal
 from .benchmarks.machine import Machine
 from .benchmarks.measure import Turns, alias, in_turns
+from .benchmarks.method_pictures import PICTURES
 from .benchmarks.peers import CODEC, FLIMAGE, OURS, dask_script, h5py_loop, ours
 from .benchmarks.peers.codec import Codec, CodecAlone
 from .benchmarks.picture import draw
@@ -180,3 +183,17 @@ def corrected_by(peer, series, folder):
     output = folder / f"{peer.__name__}.h5"
     peer.correct(series, output)
     return np.stack(list(data.frames_of(output)))
+
+
+def test_the_methods_page_shows_every_picture_that_is_drawn_for_it():
+    page = (Path(__file__).resolve().parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"images/methods_(\w+)\.png", page)) == sorted(PICTURES)
+
+
+def test_a_picture_of_the_methods_page_is_drawn():
+    figure = PICTURES["noise"]()
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "mean",
+        "variance / mean",
+        "mean / standard deviation",
+    ]

@@ -225,6 +225,7 @@ def test_the_input_is_never_replaced(recorded):
         (["--parameter", "rate=1"], "--parameter has rate"),
         (["--max-factor", 0.5], "--max-factor 0.5"),
         (["--trace", "max"], "'positive_sum', 'mean'"),
+        (["--dtype", "complex64"], "--dtype complex64"),
         (["--exclude", "x"], "neither a frame nor a slice"),
         (["--exclude", "99"], "--exclude names 99"),
     ],

@@ -163,3 +163,28 @@ def test_pixels_that_are_not_finite_are_counted(tmp_path):
     frames[3, 0, :5] = np.nan
     with FLSeries(h5file=write_series_file(tmp_path / "holes.h5", frames, TIMES), h5mode="r") as fls:
         assert fls.estimate_bleaching(BORDER).pixels.n_finite.tolist() == [720] * 3 + [715] + [720] * 8
+
+
+def with_backgrounds(path, frames, images):
+    """Write frames of 8-bit counts, each with a background image or None."""
+    with FLSeries(h5file=path, h5mode="w") as fls:
+        for time, (frame, image) in enumerate(zip(frames, images, strict=True)):
+            flimage = FLImage(frame, {"time": time}, h5dtype="uint8")
+            if image is not None:
+                flimage.set_bg_data(image)
+            fls.add_flimage(flimage)
+    return path
+
+
+@pytest.mark.parametrize("trace", ["positive_sum", "mean"])
+def test_saturated_pixels_are_counted_where_frames_carry_background_images(tmp_path, n_read, trace):
+    decay = (0.3 + 0.7 * np.exp(-np.arange(20) / 4))[:, None, None]
+    frames = np.minimum(10 + 260 * decay * CELL, 255).astype(np.uint8)
+    images = [np.full((24, 30), 3 + time % 2) if time % 3 else None for time in range(20)]
+    with FLSeries(h5file=with_backgrounds(tmp_path / "bright.h5", frames, images), h5mode="r") as fls:
+        n_read.clear()
+        with pytest.warns(BleachingWarning, match=r"15.6% of the pixels of frame 0 are saturated \(from 255 counts\)"):
+            found = fls.estimate_bleaching(BORDER, trace=trace, background=2.0)
+        expected = intensities(fls.fl.compute(), 2.0, trace, [None])[:, 0]
+    assert np.array_equal(found.trace, expected)
+    assert np.array_equal(found.pixels.n_saturated, (frames == 255).sum((1, 2)))

@@ -1,5 +1,7 @@
 """Any lazy array becomes a series."""
 
+import json
+
 import dask.array as da
 import h5py
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flimage_dask import FLSeries, to_hdf5
+from flimage_dask import ClippingWarning, FLSeries, to_hdf5
 from flimage_dask.errors import FileError, MetaKeyError, OutputExistsError, ParameterError, SeriesError
 
 
@@ -72,7 +74,7 @@ def test_what_is_no_array_of_frames_is_refused(array, match, tmp_path):
         ({"meta": {"focus": [1, 2]}}, ParameterError),
         ({"meta": {"wavelength": 1}}, MetaKeyError),
         ({"meta": {"identifier": "same"}}, SeriesError),
-        ({"dtype": "uint8"}, ParameterError),
+        ({"dtype": "complex64"}, ParameterError),
         ({"dtype": "nonsense"}, ParameterError),
     ],
 )
@@ -102,6 +104,15 @@ def test_integers_can_be_kept(tmp_path):
     with opened(tmp_path / "out.h5") as out:
         assert out.raw_fl.dtype == np.uint16
         assert np.array_equal(out.fl.compute(), array.compute())
+
+
+def test_floats_are_rounded_and_clipped_to_integers_and_the_clipped_counted(tmp_path):
+    array = da.from_array(np.array([[[-2.0, 0.4, 1.6, 300.0]]] * 3), chunks=(2, 1, 4))
+    with pytest.warns(ClippingWarning, match=r"6 of 12 pixels lie outside uint8 \(0 to 255\).*signed type"):
+        to_hdf5(array, tmp_path / "out.h5", dtype="uint8")
+    with opened(tmp_path / "out.h5") as out:
+        assert out.raw_fl.compute().tolist() == [[[0, 0, 2, 255]]] * 3
+        assert json.loads(out.h5.attrs["flimage_dask"])["storage"]["n_clipped"] == 6
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)

@@ -60,6 +60,13 @@ if TYPE_CHECKING:
 )
 @frames_option
 @frame_interval_option
+@click.option(
+    "--dtype",
+    metavar="TYPE",
+    default="float32",
+    show_default=True,
+    help="Of the pixels of OUT. Integers such as int16 are rounded and clipped.",
+)
 @storage_options
 @memory_option
 @overwrite_option
@@ -86,6 +93,7 @@ def correct(
     known: Path | None,
     frames: slice | None,
     frame_interval: float | None,
+    dtype: str,
     compression: str | None,
     level: int | None,
     shuffle: bool | None,
@@ -129,6 +137,7 @@ def correct(
             target,
             border,
             estimate=given,
+            dtype=dtype,
             compression=compression,
             level=level,
             shuffle=shuffle,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import FlimageError, ParameterError
-from ..notices import BleachingWarning, SchedulerWarning
+from ..notices import BleachingWarning, ClippingWarning, SchedulerWarning
 
 PROGRAM = "flimage-dask"
 DATA_OR_DISK, USAGE, INTERRUPTED = 1, 2, 130
@@ -32,6 +32,7 @@ _OPTIONS = (
     (r"\bflat=", "--flat "),
     (r"weight=", "--weight "),
     (r"model='auto'", "--model auto"),
+    (r"exclude=\.", "--exclude."),
     (r"exclude=", "--exclude "),
     (r"mask=", "--mask "),
     (r"max_factor=\.", "--max-factor."),
@@ -41,6 +42,7 @@ _OPTIONS = (
     (r"correction='factor'", "--correction factor"),
     (r"trace=", "--trace "),
     (r"memory=", "--memory "),
+    (r"dtype=", "--dtype "),
     (r"level=", "--level "),
     (r"compression='gzip'", "--compression gzip"),
     (r"fls\[([-\d:]+)\]", r"--frames \1"),
@@ -104,7 +106,7 @@ def traceback_option(command: _Command) -> _Command:
 @contextmanager
 def warnings_in_one_line() -> Iterator[None]:
     """Show each warning of this package once, in one line and without a line of source code."""
-    ours = (BleachingWarning, SchedulerWarning)
+    ours = (BleachingWarning, ClippingWarning, SchedulerWarning)
     shown: set[str] = set()
     with warnings.catch_warnings():
         show_other = warnings.showwarning

@@ -1,5 +1,6 @@
 """Photobleaching: from the trace of a series to correction factors, and from factors to frames."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .estimate import BLEACHING, GIVEN, NO_BLEACHING, NO_FIT, NOT_CORRECTED, Ble
 from .factors import Factors, factors_of_curve, factors_of_trace, held
 from .models import EXPONENTIAL, NONE, DecayModel, model_named
 from .options import AUTO, RATIO, FitOptions
+from .plateau import frames_before_decay
 from .robust import huber_weights
 from .scaled import ScaledTrace
 from .strips import Strips
@@ -72,7 +74,7 @@ def estimate_bleaching(
 
     Notes
     -----
-    It bleaches if ``n_eff ln(RSS_constant / RSS_exponential) > 9``, with n_eff the number of
+    It bleaches if ``(n_eff - 1) ln(RSS_constant / RSS_exponential) > 9``, with n_eff the number of
     independent frames (`decay.effective_frames`): a drift within the noise is not corrected. Where
     the exponential is the wrong curve, two of them are asked too (`choice.bleaches`).
 
@@ -111,6 +113,9 @@ def _with_fit(
     _check_frames(times[used], len(times), EXPONENTIAL if model is None else model, is_given=fit.parameters is not None)
     choice, outlying = _chosen(model, times[used], trace[used], fit)
     best = choice.fit
+    level = np.flatnonzero(used)[[] if fit.parameters is not None else frames_before_decay(choice)]
+    if level.size and best.model == NONE:
+        return _after_plateau(times, trace, used, level, fit, n_summed, origin)
     first = float(times[used].min())
     # A frame before the first of the fit has no data; its curve is not extrapolated backwards.
     seen = np.maximum(times, first)
@@ -136,11 +141,33 @@ def _with_fit(
         rmse=best.rmse,
         aicc={name: tried.aicc for name, tried in choice.tried.items()},
         outliers=tuple(int(position) for position in np.flatnonzero(used)[outlying]),
-        warnings=_what_needs_a_look(choice, found.factors, asked_for=model) + _what_is_held(free, found),
+        warnings=(
+            *_what_to_leave_out(level, times),
+            *_what_needs_a_look(choice, found.factors, asked_for=model),
+            *_what_is_held(free, found),
+        ),
         n_effective=best.n_effective,
         neighbour_correlation=best.neighbour_correlation,
         **origin,
     )
+
+
+def _after_plateau(
+    times: Array,
+    trace: Array,
+    used: NDArray[np.bool_],
+    level: NDArray[np.intp],
+    fit: FitOptions,
+    n_summed: int,
+    origin: dict[str, Any],
+) -> BleachingEstimate:
+    """Leave out the frames before the decay, and say so: the curve knows no plateau."""
+    later = used.copy()
+    later[level] = False
+    excluded = tuple(sorted({*origin["excluded"], *level.tolist()}))
+    found = _with_fit(times, trace, later, fit, n_summed, {**origin, "excluded": excluded})
+    text = f"{_what_is_level(level, times)}: these {len(level)} frames are left out of the fit, their factors are 1."
+    return replace(found, warnings=(text, *found.warnings))
 
 
 def _without_fit(
@@ -298,6 +325,20 @@ def _what_needs_a_look(choice: Choice, factors: Array, *, asked_for: DecayModel 
             "The model 'exponential' never falls below a factor of 1.",
         )
     return texts
+
+
+def _what_to_leave_out(level: NDArray[np.intp], times: Array) -> tuple[str, ...]:
+    if not level.size:
+        return ()
+    return (f"{_what_is_level(level, times)}: leave these {len(level)} frames out of the fit with exclude=.",)
+
+
+def _what_is_level(level: NDArray[np.intp], times: Array) -> str:
+    last = int(level[np.argmax(times[level])])
+    return (
+        f"the intensity is level up to frame {last} and decays afterwards, as where the first frames are saturated "
+        "or a shutter opens late"
+    )
 
 
 def _large_factor(factors: Array) -> tuple[str, ...]:

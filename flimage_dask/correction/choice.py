@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .decay import DecayFit, fit_scaled
+from .decay import MIN_EFFECTIVE, DecayFit, fit_scaled
 from .models import BIEXPONENTIAL, EXPONENTIAL, LINEAR_EXPONENTIAL, NONE, STRETCHED, DecayModel
 from .scaled import ScaledTrace
 
-#: Needed for "bleaching": n_eff ln(RSS_constant / RSS_exponential). Steady series of white noise
+#: Needed for "bleaching": (n_eff - 1) ln(RSS_constant / RSS_exponential). Steady series of white noise
 #: exceed it in less than 1 % of simulations (tests/benchmarks/methods.py).
 EVIDENCE = 9.0
 #: Needed of two exponentials, where the residuals of one are correlated by more than `SMOOTH`. Of 6,400
@@ -42,15 +42,17 @@ def exceeds_noise(constant: DecayFit, curve: DecayFit, evidence: float = EVIDENC
 
     Notes
     -----
-    ``n_eff ln(RSS_constant / RSS_curve) > evidence``, with n_eff the independent frames that the
-    curve's residuals are worth.
+    ``(n_eff - 1) ln(RSS_constant / RSS_curve) > evidence``, with n_eff the independent frames that the
+    curve's residuals are worth. One of them determines the constant; without it, a steady series whose
+    neighbours are correlated, and which is worth few frames, would too often be called bleaching.
     """
     if not constant.varies:
         return False
     # What is left of a perfect fit is rounding, whose correlation of neighbours means nothing.
     if curve.is_exact:
         return True
-    return bool(curve.n_effective * np.log(constant.rss / curve.rss) > evidence)
+    n_free = max(curve.n_effective - 1.0, MIN_EFFECTIVE)
+    return bool(n_free * np.log(constant.rss / curve.rss) > evidence)
 
 
 def bleaches(tried: dict[str, DecayFit], trace: ScaledTrace) -> bool:

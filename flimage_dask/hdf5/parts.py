@@ -12,6 +12,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from itertools import accumulate, pairwise
 from pathlib import Path
 from socket import gethostname
@@ -23,6 +24,7 @@ from isal import isal_zlib
 
 from ..errors import FileError, FileMissingError
 from .encoding import Chunk
+from .filters import Bytes
 
 _MAGIC = b"flimage_dask part 1\n"
 _SIZE_OF_HEADER = struct.Struct("<Q")
@@ -50,15 +52,18 @@ class Part:
         What `h5py.Group.create_dataset` is told of datasets with such chunks.
     chunks
         Those of all images of each frame, one frame after the other.
+    n_clipped
+        Pixels that an integer type could not hold.
     """
 
     run: str
     first: int
     storage: Mapping[str, Any]
     chunks: Sequence[Chunk]
+    n_clipped: int = 0
 
-    def to_bytes(self) -> bytes:
-        """Return what is written to a file."""
+    def to_bytes(self) -> list[Bytes]:
+        """Return what is written to a file, piece by piece."""
         header = json.dumps(
             {
                 "run": self.run,
@@ -66,12 +71,12 @@ class Part:
                 "storage": dict(self.storage),
                 "sizes": [chunk.nbytes for chunk in self.chunks],
                 "skipped": [chunk.skipped for chunk in self.chunks],
+                "n_clipped": self.n_clipped,
             }
         ).encode()
-        content = b"".join(
-            (_MAGIC, _SIZE_OF_HEADER.pack(len(header)), header, *(chunk.content for chunk in self.chunks))
-        )
-        return content + _CHECKSUM.pack(isal_zlib.crc32(content))
+        content = [_MAGIC, _SIZE_OF_HEADER.pack(len(header)), header, *(chunk.content for chunk in self.chunks)]
+        checksum = reduce(lambda sofar, piece: isal_zlib.crc32(piece, sofar), content, 0)
+        return [*content, _CHECKSUM.pack(checksum)]
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Self:
@@ -96,7 +101,7 @@ class Part:
                 Chunk(content[begin:end], skipped)
                 for (begin, end), skipped in zip(pairwise(ends), header["skipped"], strict=True)
             ]
-            return cls(header["run"], header["first"], header["storage"], chunks)
+            return cls(header["run"], header["first"], header["storage"], chunks, int(header["n_clipped"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedPartError("has a header that cannot be read") from error
 
@@ -130,7 +135,7 @@ class PartFolder:
         except OSError as error:
             raise FileError(f"the folder '{self.path}' cannot be made: {error.strerror}.") from error
         for name, text in keepsakes.items():
-            self._publish(f"{name}{_KEEPSAKE}", text.encode())
+            self._publish(f"{name}{_KEEPSAKE}", [text.encode()])
         self.write_note(note)
 
     def keepsake(self, name: str) -> str | None:
@@ -142,7 +147,7 @@ class PartFolder:
 
     def write_note(self, note: Mapping[str, Any]) -> None:
         """Replace the note about the run."""
-        self._publish(_NOTE, json.dumps(note, indent=2).encode())
+        self._publish(_NOTE, [json.dumps(note, indent=2).encode()])
 
     def note(self) -> dict[str, Any]:
         """Return the note about the run; an empty one if it cannot be read."""
@@ -164,7 +169,7 @@ class PartFolder:
         """
         content = part.to_bytes()
         self._publish(_name(part.first), content)
-        return len(content)
+        return sum(map(len, content))
 
     def read(self, first: int) -> Part:
         """Read a part.
@@ -214,12 +219,12 @@ class PartFolder:
         """Return the number of bytes of all files in it."""
         return sum(file.stat().st_size for file in self.path.iterdir())
 
-    def _publish(self, name: str, content: bytes) -> None:
+    def _publish(self, name: str, content: Sequence[Bytes]) -> None:
         """Bring a file to the disk, then give it its name."""
         temporary = self.path / f"{name}.{uuid4().hex[:8]}.tmp"
         try:
             with open(temporary, "xb") as file:
-                file.write(content)
+                file.writelines(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path / name)

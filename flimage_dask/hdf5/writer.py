@@ -16,6 +16,7 @@ from h5py import h5d, h5g, h5o
 from numpy.typing import NDArray
 
 from ..budget import MOST_WAITING_BYTES
+from ..correction.integers import in_type
 from ..errors import FileError, ParameterError
 from ..process_local import ProcessLocal
 from .attributes import AttributeWriter, Columns, split_constant
@@ -52,7 +53,7 @@ class SeriesWriter(ProcessLocal):
     group
         Where ``fli_0``, ``fli_1``, … are created.
     frame_shape, dtype
-        Shape (y, x) and type of every frame.
+        Shape (y, x) and type of every frame. Integers are rounded and clipped; `n_clipped` counts.
     columns
         Metadata: for each key one value a frame, or None.
     n_frames
@@ -82,7 +83,7 @@ class SeriesWriter(ProcessLocal):
         most_waiting_bytes: int = MOST_WAITING_BYTES,
     ) -> None:
         super().__init__()
-        self.n_stored = 0
+        self.n_stored = self.n_clipped = 0
         self.encoding: FrameEncoding = PLAIN
         self._group = group
         self._folder = Path(group.file.filename).absolute().parent
@@ -140,8 +141,9 @@ class SeriesWriter(ProcessLocal):
                 return
             blocks, self._unencoded = self._unencoded, {}
         for start, frames in blocks.items():
-            images = self._background.images(frames, self._dtype)
-            self._take(template, start, [template.encode(image) for image in images])
+            stored, n_clipped = in_type(frames, self._dtype)
+            images = self._background.images(stored, self._dtype)
+            self._take(template, start, [template.encode(image) for image in images], n_clipped)
 
     def use(self, encoding: FrameEncoding, share: float) -> None:
         """Take frames that are encoded elsewhere.
@@ -158,7 +160,7 @@ class SeriesWriter(ProcessLocal):
         self.encoding = encoding
         self._template = self._template_with(encoding)
 
-    def store(self, first: int, frames: Sequence[Stored]) -> None:
+    def store(self, first: int, frames: Sequence[Stored], n_clipped: int) -> None:
         """Store some encoded frames.
 
         Parameters
@@ -167,10 +169,12 @@ class SeriesWriter(ProcessLocal):
             Position of the first of them.
         frames
             All images of each frame, one frame after the other, in the order of `StoredBackground.images`.
+        n_clipped
+            Pixels that an integer type could not hold.
         """
         if self._template is None:
             raise FileError("the writer was not told how the frames are encoded.")
-        self._take(self._template, first, frames)
+        self._take(self._template, first, frames, n_clipped)
 
     def _prepare(self) -> "_Template | None":
         """Choose how to store frames from a sample of the first block, once it is here.
@@ -190,9 +194,10 @@ class SeriesWriter(ProcessLocal):
     def _template_with(self, encoding: FrameEncoding) -> "_Template":
         return _Template(self._frame_shape, self._dtype, self._constant, encoding, self._background)
 
-    def _take(self, template: "_Template", first: int, frames: Sequence[Stored]) -> None:
+    def _take(self, template: "_Template", first: int, frames: Sequence[Stored], n_clipped: int) -> None:
         with self._lock:
             self._check_open()
+            self.n_clipped += n_clipped
             self._waiting[first] = frames
             self._waiting_bytes += _n_bytes(frames)
             n_before = self.n_stored

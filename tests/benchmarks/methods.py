@@ -59,8 +59,10 @@ def optimum(share):
         for model in MODELS:
             best = best_of_random_starts(model, trace, rng, 200)
             worst[model.name] = max(worst[model.name], fit_globally(model, trace).rss / best - 1.0)
-    for name, excess in worst.items():
-        print(f"optimum  {name:20} {n_traces} traces: at most {excess:.1e} above the best of 200 random starts")
+        if (seed + 1) % 50 == 0 or seed + 1 == n_traces:
+            for name, excess in worst.items():
+                result = f"at most {excess:.1e} above the best of 200 random starts"
+                print(f"optimum  {name:20} {seed + 1} traces: {result}", flush=True)
 
 
 def best_of_random_starts(model, trace, rng, n_starts):
@@ -137,6 +139,31 @@ def covered(n, bleached, level, correlation, n_simulations):
     return (np.mean(last or [np.nan]), np.mean(every or [np.nan])), called / n_simulations
 
 
+def richer(share):
+    """Count how often the 68 % interval of a factor holds the true one, for the richer models."""
+    n_simulations = round(500 * share)
+    curves = {
+        "biexponential": lambda tau: 0.5 * np.exp(-30 * tau) + 0.4 * np.exp(-2 * tau) + 0.1,
+        "linear+exponential": lambda tau: 0.4 * np.exp(-20 * tau) - 0.4 * tau + 0.6,
+        "stretched": lambda tau: 0.9 * np.exp(-((10 * tau) ** 0.5)) + 0.1,
+    }
+    for model, curve in curves.items():
+        for n in (100, 300):
+            tau = np.linspace(0, 1, n)
+            truth = curve(tau)
+            for level in (0.002, 0.01, 0.05):
+                for correlation in (0.0, 0.5):
+                    last, every = [], []
+                    for seed in range(n_simulations):
+                        trace = truth + level * noise(np.random.default_rng(seed), n, correlation)
+                        low, high = estimated(tau, trace, model).factor_interval
+                        inside = (low <= truth[0] / truth) & (truth[0] / truth <= high)
+                        last.append(inside[-1])
+                        every.append(inside[1:].mean())
+                    setting = f"{model:20} AR(1) {correlation:.1f}  {n:4} frames  noise {level:5.1%}"
+                    print(f"richer   {setting}: last factor {np.mean(last):.1%}, all {np.mean(every):.1%}", flush=True)
+
+
 def steady(share):
     """Count how often a steady series is taken for a bleaching one."""
     n_simulations = round(2000 * share)
@@ -163,6 +190,37 @@ def found(share):
             statuses[estimated(times, truth + 20 * noise(rng, 100), "auto").status] += 1
         share_found = statuses["bleaching"] / n_simulations
         print(f"found    100 frames, bleached by {strength:.0f} x the noise of a frame: {share_found:.1%}", flush=True)
+
+
+def plateaus(share):
+    """Count how often a plateau before a decay is seen, where there is one and where there is none."""
+    n_simulations = round(300 * share)
+    times = np.arange(100.0)
+    decay = 0.5 + 0.5 * np.exp(-times / 30)
+    series = {
+        f"{n_level} level frames, then a decay to a half, noise {level:.1%}": (
+            0.5 + 0.5 * np.exp(-np.maximum(times - n_level, 0) / 30),
+            level,
+            lambda rng: noise(rng, 100),
+        )
+        for n_level in (10, 20, 40)
+        for level in (0.002, 0.01, 0.03)
+    }
+    series |= {
+        "steady, AR(1) 0.5": (np.ones(100), 0.02, lambda rng: noise(rng, 100, 0.5)),
+        "steady, AR(1) 0.8": (np.ones(100), 0.02, lambda rng: noise(rng, 100, 0.8)),
+        "random walk": (np.ones(100), 0.002, lambda rng: np.cumsum(noise(rng, 100))),
+        "decay from the first frame, white": (decay, 0.02, lambda rng: noise(rng, 100)),
+        "decay from the first frame, AR(1) 0.8": (decay, 0.02, lambda rng: noise(rng, 100, 0.8)),
+    }
+    for name, (truth, level, noise_of) in series.items():
+        seen = called = 0
+        for seed in range(n_simulations):
+            found = estimated(times, truth + level * noise_of(np.random.default_rng(seed)))
+            seen += any("level up to frame" in text for text in found.warnings)
+            called += found.status == "bleaching"
+        told = f"plateau seen in {seen / n_simulations:.1%}, called bleaching {called / n_simulations:.1%}"
+        print(f"plateaus 100 frames, {name}: {told}", flush=True)
 
 
 def choice(share):
@@ -296,7 +354,7 @@ def subtract_with_numpy(frames, each):
 
 SIMULATIONS = {
     function.__name__: function
-    for function in (optimum, units, coverage, steady, found, choice, weak, speed, background)
+    for function in (optimum, units, coverage, richer, steady, found, plateaus, choice, weak, speed, background)
 }
 
 

@@ -1,0 +1,262 @@
+"""The pictures of docs/methods.md: ``python -m tests.benchmarks.method_pictures docs/images``.
+
+All of them are simulated with fixed seeds: the same command draws the same pictures.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from flimage_dask.correction.bleaching import estimate_bleaching
+from flimage_dask.correction.choice import EVIDENCE
+from flimage_dask.correction.decay import MIN_EFFECTIVE, fit_decay
+from flimage_dask.correction.estimate import BleachingEstimate
+from flimage_dask.correction.histogram import distribution, match_histograms
+from flimage_dask.correction.models import EXPONENTIAL, NONE
+from flimage_dask.correction.options import FitOptions
+from flimage_dask.correction.trace import positive_sums
+from flimage_dask.view.style import DATA, DPI, FIT, FONT_SIZE, REFERENCE, TITLE_SIZE, WIDTH, save, style
+
+Array = NDArray[np.float64]
+
+#: Bluish green of Okabe and Ito, for a third thing beside the data and the fit.
+THIRD = "#009E73"
+SMALL = FONT_SIZE - 1.5
+DOTS: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.6, "markeredgewidth": 0, "alpha": 0.6}
+
+
+def models() -> Figure:
+    """Draw a trace of each model with its own fit, and what is left of it, beside what an exponential leaves."""
+    tau = np.linspace(0, 100, 150)
+    truths = {
+        "exponential": 80 * np.exp(-0.04 * tau) + 20,
+        "biexponential": 50 * np.exp(-0.25 * tau) + 40 * np.exp(-0.015 * tau) + 10,
+        "linear+exponential": 40 * np.exp(-0.15 * tau) - 0.3 * tau + 60,
+        "stretched": 90 * np.exp(-((0.06 * tau) ** 0.5)) + 10,
+    }
+    figure = _figure(4.9)
+    grid = figure.subplots(2, 4, sharex=True, sharey="row", gridspec_kw={"height_ratios": (2, 1)})
+    for seed, (name, truth) in enumerate(truths.items()):
+        trace = truth + np.random.default_rng(seed).normal(0, 0.8, len(tau))
+        above, below = grid[:, seed]
+        own, simple = _estimated(tau, trace, name), _estimated(tau, trace, "exponential")
+        above.plot(tau, trace, **DOTS, color=DATA, label="trace")
+        above.plot(tau, own.decay, color=FIT, linewidth=2, label="its model")
+        below.axhline(0, color=FIT, linewidth=2)
+        below.plot(tau, own.residuals, **DOTS, color=DATA)
+        if name != "exponential":
+            below.plot(tau, own.decay - simple.decay, color=REFERENCE, linestyle="--", linewidth=1.5)
+            above.plot(tau, simple.decay, color=REFERENCE, linestyle="--", linewidth=1.5, label="an exponential")
+        _finish(above, name)
+        _finish(below, xlabel="time [s]")
+    grid[0, 0].set_ylim(0, 112)
+    grid[0, 1].legend(fontsize=SMALL, frameon=False)
+    grid[0, 0].set_ylabel("intensity [counts]", fontsize=FONT_SIZE)
+    grid[1, 0].set_ylabel("trace - fit", fontsize=FONT_SIZE)
+    return figure
+
+
+def positive_sum() -> Figure:
+    """Draw what the noise of dark pixels does to the factors of a positive sum, and what a mask does about it."""
+    rng, times, side = np.random.default_rng(0), np.arange(60.0), 64
+    truth = 0.1 + 0.9 * np.exp(-times / 15)
+    shares = np.array([0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.7, 0.9])
+    sums, means, traces = [], [], {}
+    for share in shares:
+        cell = np.arange(side * side).reshape(side, side) < share * side * side
+        frames = 40 * truth[:, None, None] * cell + rng.normal(0, 6, (60, side, side))
+        summed = positive_sums(frames, 0.0)
+        traces[share] = summed / summed[0]
+        sums.append(_estimated(times, summed).factors[-1])
+        means.append(_estimated(times, frames[:, cell].mean(axis=1)).factors[-1])
+    figure = _figure(3.4)
+    left, right = figure.subplots(1, 2)
+    left.plot(times, truth, color=FIT, linewidth=2, label="truth")
+    for share, colour in ((0.5, THIRD), (0.08, DATA)):
+        left.plot(
+            times, traces[share], **DOTS, color=colour, label=f"positive sum, {share:.0%} of the pixels are cells"
+        )
+    _finish(left, "trace", "time [s]", "intensity / first")
+    left.set_ylim(0, 1.05)
+    left.legend(fontsize=SMALL, frameon=False)
+    right.axhline(truth[0] / truth[-1], color=FIT, linewidth=2, label="truth")
+    right.plot(shares, means, "s-", color=THIRD, label="mean of a mask")
+    right.plot(shares, sums, "o-", color=DATA, label="positive sum of all pixels")
+    _finish(right, "last factor", "share of the pixels that are cells", "factor")
+    right.set(ylim=(0, 10), xlim=(0, 1))
+    right.legend(fontsize=SMALL, frameon=False, loc="lower right")
+    return figure
+
+
+def intervals() -> Figure:
+    """Draw factors with their 68 % intervals, and how often such intervals hold the truth."""
+    times = np.arange(100.0)
+    truth = 0.15 + 0.85 * np.exp(-times / 25)
+    factors = truth[0] / truth
+    found = _estimated(times, truth + np.random.default_rng(7).normal(0, 0.03, 100))
+    figure = _figure(3.4)
+    left, right = figure.subplots(1, 2)
+    low, high = found.factor_interval
+    left.fill_between(times, low, high, color=DATA, alpha=0.3, linewidth=0, label="68 % interval")
+    left.plot(times, found.factors, color=DATA, linewidth=2, label="factor")
+    left.plot(times, factors, color=FIT, linewidth=2, linestyle="--", label="truth")
+    _finish(left, "one series", "time [s]", "factor")
+    left.legend(fontsize=SMALL, frameon=False)
+    n_holding = 0
+    for place in range(40):
+        other = _estimated(times, truth + np.random.default_rng(100 + place).normal(0, 0.03, 100))
+        low, high = (ends[-1] for ends in other.factor_interval)
+        holds = low <= factors[-1] <= high
+        n_holding += holds
+        right.plot([place, place], [low, high], color=DATA if holds else REFERENCE, linewidth=2.5, alpha=0.8)
+    right.axhline(factors[-1], color=FIT, linewidth=2, linestyle="--", label="truth")
+    _finish(right, f"last factor of 40 series: {n_holding} intervals hold the truth", "series", "factor")
+    right.grid(visible=False, axis="x")
+    return figure
+
+
+def decision() -> Figure:
+    """Draw the evidence for bleaching of steady series and of weakly bleaching ones."""
+    times = np.arange(100.0)
+    decay = np.exp(-times / 40)
+    fall = (decay - decay[-1]) / (1 - decay[-1])
+    kinds = {
+        "steady": (0.0, REFERENCE),
+        "bleaches by the noise of a frame": (1.0, THIRD),
+        "bleaches by twice that": (2.0, DATA),
+    }
+    figure = _figure(3.4)
+    left, right = figure.subplots(1, 2)
+    for number, (name, (strength, colour)) in enumerate(kinds.items()):
+        traces = [100 + strength * fall + np.random.default_rng(seed).normal(0, 1, 100) for seed in range(400)]
+        left.plot(times, traces[number] - 8 * number, **DOTS, color=colour)
+        left.plot(times, 100 + strength * fall - 8 * number, color=colour, linewidth=2)
+        evidence = [_evidence(times, trace) for trace in traces]
+        right.hist(evidence, np.arange(0, 62, 2), color=colour, alpha=0.65, label=name)
+    right.axvline(EVIDENCE, color=FIT, linewidth=2, linestyle="--")
+    _finish(left, "a series of each kind", "time [s]", "intensity, shifted")
+    _finish(right, "evidence in 400 series of each kind", "$(n_{eff} - 1)\\ \\ln(RSS_{constant} / RSS_{exponential})$")
+    right.text(EVIDENCE + 1, 265, "beyond 9: bleaching", color=FIT, fontsize=FONT_SIZE)
+    right.set_ylabel("series", fontsize=FONT_SIZE)
+    right.legend(fontsize=SMALL, frameon=False, loc="center right")
+    left.tick_params(labelleft=False)
+    return figure
+
+
+def without_curve() -> Figure:
+    """Draw what a fit, a ratio and histogram matching leave of the response of cells to a stimulus."""
+    rng, times, side = np.random.default_rng(3), np.arange(80.0), 64
+    bleaching, response = 0.25 + 0.75 * np.exp(-times / 25), 1 + 0.35 * np.exp(-(((times - 45) / 6) ** 2))
+    cells = np.zeros((side, side))
+    cells[8:30, 8:30], cells[34:56, 34:56] = 1.0, 0.6
+    responding = cells == 1.0
+    brightness = np.where(responding, response[:, None, None], 1.0) * cells
+    frames = 200 * bleaching[:, None, None] * brightness + rng.normal(0, 4, (80, side, side))
+    trace = frames[:, cells > 0].mean(axis=1)
+    fitted = estimate_bleaching(times, trace, background=0.0, fit=FitOptions(exclude=[slice(32, 60)]))
+    ratio = _estimated(times, trace, "ratio")
+    matched = match_histograms(frames, distribution(frames[0]), "fiji")
+    corrected = {
+        "a fit, stimulus left out": (frames * fitted.factors[:, None, None], DATA),
+        "ratio": (frames * ratio.factors[:, None, None], THIRD),
+        "histogram matching": (matched, REFERENCE),
+    }
+    figure = _figure(3.4)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, region, heading, truth in (
+        (panels[0], responding, "the cell that responds", response),
+        (panels[1], cells == 0.6, "the cell that does not", np.ones(80)),
+    ):
+        axes.plot(times, truth, color=FIT, linewidth=2, linestyle="--", label="truth")
+        for name, (series, colour) in corrected.items():
+            means = series[:, region].mean(axis=1)
+            axes.plot(times, means / means[:5].mean(), **{**DOTS, "markersize": 3.4}, color=colour, label=name)
+        _finish(axes, heading, "time [s]")
+    panels[0].set_ylabel("intensity / first", fontsize=FONT_SIZE)
+    panels[1].legend(fontsize=SMALL, frameon=False, loc="upper left")
+    panels[0].set_ylim(0.6, 1.5)
+    return figure
+
+
+def noise() -> Figure:
+    """Draw what a multiplication does to photon noise: mean level, variance up, signal to noise as before."""
+    rng, times = np.random.default_rng(5), np.arange(60.0)
+    bleaching = 0.1 + 0.9 * np.exp(-times / 15)
+    factors = bleaching[0] / bleaching
+    counts = rng.poisson(100 * bleaching[:, None], (60, 4000))
+    corrected = counts * factors[:, None]
+    figure = _figure(3.1)
+    panels = figure.subplots(1, 3)
+    rows = (
+        ("mean", counts.mean(axis=1), corrected.mean(axis=1), "counts", (0, 125)),
+        ("variance / mean", _fano(counts), _fano(corrected), "", (0, 12)),
+        ("mean / standard deviation", _snr(counts), _snr(corrected), "", (0, 11.5)),
+    )
+    for axes, (heading, before, after, label, limits) in zip(panels, rows, strict=True):
+        axes.plot(times, before, **{**DOTS, "markersize": 5.5, "alpha": 0.5}, color=REFERENCE, label="recorded")
+        axes.plot(times, after, **{**DOTS, "markersize": 3}, color=DATA, label="corrected")
+        _finish(axes, heading, "time [s]", label)
+        axes.set_ylim(*limits)
+    panels[1].plot(times, factors, color=FIT, linewidth=1.5, label="factor")
+    panels[1].legend(fontsize=SMALL, frameon=False, loc="upper left")
+    return figure
+
+
+PICTURES: dict[str, Callable[[], Figure]] = {
+    function.__name__: function for function in (models, positive_sum, intervals, decision, without_curve, noise)
+}
+
+
+def _estimated(times: Array, trace: Array, model: str = "exponential") -> BleachingEstimate:
+    return estimate_bleaching(times, trace, background=0.0, fit=FitOptions(model=model))
+
+
+def _evidence(times: Array, trace: Array) -> float:
+    constant, curve = fit_decay(NONE, times, trace), fit_decay(EXPONENTIAL, times, trace)
+    return float(max(curve.n_effective - 1.0, MIN_EFFECTIVE) * np.log(constant.rss / curve.rss))
+
+
+def _fano(counts: NDArray[Any]) -> Array:
+    ratio: Array = counts.var(axis=1) / counts.mean(axis=1)
+    return ratio
+
+
+def _snr(counts: NDArray[Any]) -> Array:
+    ratio: Array = counts.mean(axis=1) / counts.std(axis=1)
+    return ratio
+
+
+def _figure(height: float) -> Figure:
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _finish(axes: Axes, heading: str = "", xlabel: str = "", ylabel: str = "") -> None:
+    style(axes)
+    axes.set_title(heading, fontsize=TITLE_SIZE - 1, fontweight="bold", loc="left", pad=6)
+    if xlabel:
+        axes.set_xlabel(xlabel, fontsize=FONT_SIZE)
+    if ylabel:
+        axes.set_ylabel(ylabel, fontsize=FONT_SIZE)
+
+
+def main() -> None:
+    """Draw the pictures that the command line names, or all."""
+    parser = argparse.ArgumentParser(description="Draw the pictures of docs/methods.md.")
+    parser.add_argument("folder", type=Path, help="such as docs/images")
+    parser.add_argument("names", nargs="*", choices=[*PICTURES, []], metavar="NAME", help=f"of {', '.join(PICTURES)}")
+    options = parser.parse_args()
+    for name in options.names or PICTURES:
+        save(PICTURES[name](), options.folder / f"methods_{name}.png")
+
+
+if __name__ == "__main__":
+    main()
