@@ -1,6 +1,6 @@
 """Correct a series on a cluster of two processes, stop half-way, and go on with what is done."""
 
-import tempfile
+import sys
 from pathlib import Path
 
 import dask.array as da
@@ -20,6 +20,7 @@ def stop_at(block, frame, go_on):
 
 def main(folder: Path) -> None:
     """Simulate, correct by processes, and compare with threads."""
+    folder.mkdir(parents=True)
     simulation = Simulation(n_frames=200, frame_shape=(128, 128))
     to_hdf5(simulation.lazy(), folder / "series.h5", times=simulation.times)
 
@@ -47,5 +48,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        main(Path(name))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "flimage_dask_cluster"))

@@ -48,21 +48,20 @@ class BlockTasks:
         # same names.
         self._may_be_fused = _is_blockwise(frames)
 
-    def of(self, numbers: list[int]) -> da.Array:
-        """Return a lazy array whose blocks are the results for some blocks of frames, ready to be computed as it is.
+    def of(self, numbers: list[int]) -> list[Delayed]:
+        """Return the results for some blocks of frames as lazy values, ready to be computed as they are.
 
-        Everything that leads to a result is one task, if blocks do not depend on each other; and those of the
-        first frames come first. Otherwise dask takes blocks in the order of their names, from the end.
+        Everything that leads to a result is one task, if blocks do not depend on each other. Those of the first
+        frames come first; by itself dask takes blocks in the order of their names, from the end.
         """
-        results = self._results.blocks[numbers]
-        if not self._may_be_fused:
-            return results
-        (fused,) = dask.optimize(results)
-        graph = dict(fused.dask)
-        priorities = {key: -number for key, number in _blocks_of(graph, fused.name, numbers).items()}
-        tasks = MaterializedLayer(graph, annotations={"priority": priorities.__getitem__})
-        of_one_layer = HighLevelGraph({fused.name: tasks}, {fused.name: set()})
-        return da.Array(of_one_layer, fused.name, fused.chunks, meta=fused._meta)
+        name, graph = self._results.name, self._results.dask
+        keys = [(name, number, 0, 0) for number in numbers]
+        needed = self._results.__dask_optimize__(graph, keys) if self._may_be_fused else graph.cull(set(keys))
+        tasks = dict(needed)
+        priorities = {key: -number for key, number in _first_block_of(tasks, keys).items()}
+        layer = MaterializedLayer(tasks, annotations={"priority": priorities.__getitem__})
+        of_one_layer = HighLevelGraph({name: layer}, {name: set()})
+        return [Delayed(key, of_one_layer, layer=name) for key in keys]
 
 
 def in_groups(numbers: Iterable[int], size: int) -> Iterator[list[int]]:
@@ -96,15 +95,15 @@ def _is_blockwise(frames: da.Array) -> bool:
     return all(isinstance(graph.layers[name], Blockwise) or not graph.dependencies[name] for name in names)
 
 
-def _blocks_of(graph: Mapping[Any, Any], name: str, numbers: list[int]) -> dict[Any, int]:
+def _first_block_of(tasks: Mapping[Any, Any], results: list[Any]) -> dict[Any, int]:
     """Find the first block that needs a task, for each task of a graph of results."""
     found: dict[Any, int] = {}
-    for position, number in sorted(enumerate(numbers), key=itemgetter(1)):
-        keys = [(name, position, 0, 0)]
+    for result in sorted(results, key=itemgetter(1)):
+        keys = [result]
         for key in keys:
-            if key in graph and key not in found:
-                found[key] = number
-                keys.extend(get_dependencies(graph, key))
+            if key in tasks and key not in found:
+                found[key] = result[1]
+                keys.extend(get_dependencies(tasks, key))
     return found
 
 

@@ -98,32 +98,30 @@ class Cluster:
         ClusterError
             (an OSError) if the cluster is lost, or a block kills its workers.
         """
-        from distributed import as_completed
+        from distributed import as_completed, futures_of
 
         tasks = BlockTasks(frames, _on_worker, (function, arguments), self._keep)
         # Results are fetched as they come, several at a time: one by one each would take 9 ms.
         pending = as_completed(with_results=True)
-        number_of: dict[Any, int] = {}
 
         def submit(group: list[int]) -> int:
             with _failing_clearly():
-                results = self._client.persist(tasks.of(group), optimize_graph=False)
-                number_of.update({(results.name, k, 0, 0): number for k, number in enumerate(group)})
-                pending.update(dict(results.dask).values())
+                pending.update(futures_of(self._client.persist(tasks.of(group), optimize_graph=False)))
                 n_threads: int = sum(self._client.nthreads().values())
             return max(_BLOCKS_OF_A_SUBMISSION, _BLOCKS_AHEAD_OF_A_THREAD * n_threads)
 
         def take() -> tuple[int, Any]:
             with _failing_clearly():
                 future, result = next(pending)
-            return number_of.pop(future.key), result
+            _, number, *_ = future.key
+            return number, result
 
         try:
             for group in in_groups(numbers, _BLOCKS_OF_A_SUBMISSION):
                 most_ahead = submit(group)
-                while len(number_of) > most_ahead:
+                while pending.count() > most_ahead:
                     yield take()
-            while number_of:
+            while pending.count():
                 yield take()
         finally:
             if self._client.status == "running":

@@ -322,12 +322,31 @@ def bleach_corrected(fl: da.Array, estimate: BleachingEstimate | Delayed) -> da.
     return fl.map_blocks(_correct_frames, _positions(fl), estimate, dtype=fl.dtype, meta=fl._meta)
 
 
+class _InOnePiece:
+    """Numbers of all frames that blocks take their own from.
+
+    dask would make a task of each block's part of an array, and send it on its own.
+    """
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self._values = values
+        self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
+
+    def __getitem__(self, part: Any) -> NDArray[np.float64]:
+        taken: NDArray[np.float64] = self._values[part]
+        return taken
+
+    def __dask_tokenize__(self) -> str:
+        return str(tokenize(self._values))
+
+
 def _corrected_by_values(fl: da.Array, estimate: BleachingEstimate) -> da.Array:
-    """Give each block its own part of an estimate, which for many frames is large."""
+    """Give each block only what is needed of an estimate, which for many frames is large."""
     background = estimate.background
     levels = np.zeros(len(estimate.factors)) if np.ndim(background) == 2 else background
     values = np.stack(np.broadcast_arrays(levels, estimate.factors, estimate.shifts), axis=1)
-    of_blocks = da.from_array(values[:, :, None], chunks=(fl.chunks[0], -1, -1))
+    whole = _InOnePiece(values[:, :, None])
+    of_blocks = da.from_array(whole, chunks=(fl.chunks[0], -1, -1), asarray=False, meta=np.empty((0, 0, 0)))
     shared = _shared(background) if np.ndim(background) == 2 else None
     return fl.map_blocks(_correct_by_values, of_blocks, shared, dtype=fl.dtype, meta=fl._meta)
 

@@ -149,11 +149,9 @@ class ThisProcess:
             number_of: dict[Future[Any], int] = {}
             try:
                 for group in in_groups(numbers, _BLOCKS_OF_A_GROUP * self.n_threads):
-                    results = tasks.of(group)
-                    graph = dict(results.dask)
-                    for k, number in enumerate(group):
-                        key = (results.name, k, 0, 0)
-                        number_of[pool.submit(dask.get, cull(graph, [key])[0], key)] = number
+                    for number, result in zip(group, tasks.of(group), strict=True):
+                        graph, _ = cull(dict(result.dask), [result.key])
+                        number_of[pool.submit(dask.get, graph, result.key)] = number
                     while len(number_of) > self.n_threads:
                         yield from _done(number_of)
                 while number_of:
