@@ -258,33 +258,33 @@ class HandStarted:
 
 
 def workers(bench, options):
-    """Kill a worker at a random moment of each run."""
+    """Kill a worker at a random moment of each run; runs that end before do not count."""
     source = bench.series(_SHORT)
     chance = random.Random(0)
-    n_right = n_killed = 0
+    n_right = n_runs = n_killed = 0
     with TemporaryDirectory(dir=bench.folder) as scratch:
-        reference = Path(scratch) / "reference.h5"
+        reference, target = Path(scratch) / "reference.h5", Path(scratch) / "out.h5"
         correct(source, reference)
         expected = frames_of(reference)
         with cluster() as client:
+            correct(source, target)
             start = time.perf_counter()
-            correct(source, Path(scratch) / "first.h5")
+            correct(source, target, overwrite=True)
             usual = time.perf_counter() - start
-            for number in range(options.runs):
-                client.wait_for_workers(2)
-                pids = list(client.run(os.getpid).values())
-                killer = threading.Timer(chance.uniform(0, usual), os.kill, (chance.choice(pids), signal.SIGKILL))
+            while n_killed < options.runs:
+                client.cluster.scale(2)  # a nanny that was about to close does not start its worker again
+                client.wait_for_workers(2, timeout=60)
+                pid = chance.choice(list(client.run(os.getpid).values()))
+                killer = threading.Timer(chance.uniform(0, usual), os.kill, (pid, signal.SIGKILL))
                 killer.start()
-                target = Path(scratch) / f"{number}.h5"
-                correct(source, target)
+                correct(source, target, overwrite=True)
                 n_killed += not killer.is_alive()
+                n_runs += 1
                 killer.cancel()
                 killer.join()
                 n_right += np.array_equal(frames_of(target), expected) and not PartFolder.of(target).exists()
-                target.unlink()
-    print(
-        f"workers    {n_right} of {options.runs} runs right, a worker was killed at a random moment during {n_killed}"
-    )
+                tell(f"    {n_killed} killed in {n_runs} runs, {n_right} right")
+    print(f"workers    {n_right} of {n_runs} runs right; a worker was killed at a random moment of {n_killed}")
 
 
 def clients(bench, options):

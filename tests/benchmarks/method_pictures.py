@@ -117,7 +117,7 @@ def intervals() -> Figure:
         n_holding += holds
         right.plot([place, place], [low, high], color=DATA if holds else REFERENCE, linewidth=2.5, alpha=0.8)
     right.axhline(factors[-1], color=FIT, linewidth=2, linestyle="--", label="truth")
-    _finish(right, f"last factor of 40 series: {n_holding} intervals hold the truth", "series", "factor")
+    _finish(right, f"the last factor: {n_holding} of 40 hold the truth", "series", "factor")
     right.grid(visible=False, axis="x")
     return figure
 
