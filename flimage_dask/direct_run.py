@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
 
-from .hdf5.writer import BlockTarget, SeriesWriter
+from .hdf5.writer import SeriesWriter
 from .scheduling import ThisProcess
 
 
@@ -42,7 +42,7 @@ class DirectRun:
         self.threads.compute(_stored_in_order(self.frames, writer))
 
 
-def _stored_in_order(frames: da.Array, target: BlockTarget) -> Delayed:
+def _stored_in_order(frames: da.Array, target: SeriesWriter) -> Delayed:
     """Store blocks in the order of the frames.
 
     dask would run them in the order of their names, 9 before 10 before 1, and those that come too

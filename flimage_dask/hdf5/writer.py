@@ -7,7 +7,7 @@ that is seven times faster than making the same objects one by one.
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 from uuid import uuid4
 
 import h5py
@@ -35,14 +35,6 @@ from .output import check_space, writing_in
 
 # What HDF5 adds to the pixels of a frame for its groups and attributes, as measured.
 _OBJECT_BYTES = 6000
-
-
-class BlockTarget(Protocol):
-    """Anything that `dask.array.store` can write blocks of frames to."""
-
-    def __setitem__(self, where: tuple[slice, ...], block: NDArray[Any]) -> None:
-        """Take the frames of one block."""
-        ...
 
 
 class SeriesWriter(ProcessLocal):
