@@ -27,6 +27,7 @@ from distributed import Client, LocalCluster
 from flimage_dask import FLSeries, estimation, to_hdf5
 from flimage_dask.hdf5.parts import PartFolder
 
+from ..hands import HandStartedCluster
 from .bench import FULL, Bench
 from .data import Recipe
 from .machine import Machine
@@ -201,15 +202,24 @@ def memory(bench, options):
     peaks = {}
     for n_frames in (_MIDDLE.n_frames, 8 * _MIDDLE.n_frames):
         source = bench.series(Recipe("integer", 512, n_frames))
-        with HandStarted(bench.folder) as pids, TemporaryDirectory(dir=bench.folder) as scratch:
+        with HandStarted(bench.folder) as (hands, _), TemporaryDirectory(dir=bench.folder) as scratch:
+            workers_of = [worker.pid for worker in hands.workers]
             # The client is a process of its own, so that nothing of this one is measured.
             code = (
                 "import sys; from distributed import Client; from tests.benchmarks.cluster import correct\n"
                 "with Client(scheduler_file=sys.argv[1]): correct(sys.argv[2], sys.argv[3])"
             )
-            command = [sys.executable, "-c", code, pids["file"], str(source), str(Path(scratch) / "out.h5")]
+            command = [
+                sys.executable,
+                "-c",
+                code,
+                str(hands.scheduler_file),
+                str(source),
+                str(Path(scratch) / "out.h5"),
+            ]
             process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-            with Watch({"client": [process.pid], "scheduler": pids["scheduler"], "worker": pids["workers"]}) as watch:
+            watched = {"client": [process.pid], "scheduler": [hands.scheduler.pid], "worker": workers_of}
+            with Watch(watched) as watch:
                 time.sleep(0.1)
                 wait_quietly(process, watch)
             peaks[n_frames] = watch.peaks
@@ -239,17 +249,11 @@ class HandStarted:
         self._folder = folder
 
     def __enter__(self):
-        from tests.hands import HandStartedCluster
-
         self._scratch = TemporaryDirectory(dir=self._folder)
         self._cluster = HandStartedCluster(self._scratch.name).__enter__().start_workers(2)
         self._client = Client(scheduler_file=str(self._cluster.scheduler_file))
         self._client.wait_for_workers(2)
-        return {
-            "file": str(self._cluster.scheduler_file),
-            "scheduler": [self._cluster.scheduler.pid],
-            "workers": [worker.pid for worker in self._cluster.workers],
-        }
+        return self._cluster, self._client
 
     def __exit__(self, *exception):
         self._client.close()
@@ -266,16 +270,17 @@ def workers(bench, options):
         reference, target = Path(scratch) / "reference.h5", Path(scratch) / "out.h5"
         correct(source, reference)
         expected = frames_of(reference)
-        with cluster() as client:
+        # Workers without a nanny: what starts them anew is this loop, and nothing else.
+        with HandStarted(bench.folder) as (hands, client):
             correct(source, target)
             start = time.perf_counter()
             correct(source, target, overwrite=True)
             usual = time.perf_counter() - start
             while n_killed < options.runs:
-                client.cluster.scale(2)  # a nanny that was about to close does not start its worker again
+                alive = [worker for worker in hands.workers if worker.poll() is None]
+                alive += [hands.start_worker() for _ in range(2 - len(alive))]
                 client.wait_for_workers(2, timeout=60)
-                pid = chance.choice(list(client.run(os.getpid).values()))
-                killer = threading.Timer(chance.uniform(0, usual), os.kill, (pid, signal.SIGKILL))
+                killer = threading.Timer(chance.uniform(0, usual), chance.choice(alive).kill)
                 killer.start()
                 correct(source, target, overwrite=True)
                 n_killed += not killer.is_alive()
