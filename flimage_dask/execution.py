@@ -19,7 +19,7 @@ from .hdf5.attributes import Columns
 from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground
 from .hdf5.encoding import FLIMAGE_LIKE, Storage
 from .hdf5.files import bound_metadata_cache
-from .hdf5.layout import IDENTIFIER, PROVENANCE, VERSION_ATTRIBUTES
+from .hdf5.layout import ESTIMATE, IDENTIFIER, PROVENANCE, VERSION_ATTRIBUTES
 from .hdf5.output import Output, check_output, open_output
 from .hdf5.parts import PartFolder
 from .hdf5.writer import SeriesWriter
@@ -43,6 +43,7 @@ def write_series(
     progress: bool | None,
     storage: Storage = FLIMAGE_LIKE,
     background: StoredBackground = NO_BACKGROUND,
+    estimate: str | None = None,
     resources: Resources | None = None,
     resume: bool | None = None,
     keepsakes: Mapping[str, Callable[[], str]] | None = None,
@@ -70,6 +71,8 @@ def write_series(
         How frames are stored.
     background
         What is stored beside them.
+    estimate
+        The estimate of bleaching with which the frames were corrected, as JSON, for the root.
     resources
         Who computes, and in what memory; by default those of the active scheduler, without a budget.
     resume
@@ -135,6 +138,8 @@ def write_series(
             group.attrs[IDENTIFIER] = identifier
         stored_as = {"dtype": str(dtype), **writer.encoding.dataset_options, **_clipped(writer, dtype)}
         group.attrs[PROVENANCE] = json.dumps(_stamped(provenance, stored_as), allow_nan=False)
+        if estimate is not None:
+            group.attrs[ESTIMATE] = estimate
     # When the output is whole: warnings may be errors.
     if writer.n_clipped:
         warn(_what_is_clipped(writer.n_clipped, frames.size, dtype), ClippingWarning)

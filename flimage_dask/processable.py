@@ -343,6 +343,7 @@ class ProcessableFrames(EstimableFrames[View]):
             source=self.path,
             overwrite=overwrite,
             resume=resume,
+            estimate=None if estimate is None else estimate.to_json(),
             keepsakes=keepsakes,
             progress=progress,
             on_stored=advance or ignore_progress,

@@ -7,9 +7,10 @@ from typing import Any
 import h5py
 
 from .correctable import CorrectableFrames
+from .correction.bleaching import BleachingEstimate
 from .errors import ParameterError
 from .hdf5.files import GroupHolder, H5File, bound_metadata_cache, check_writable, noticing_damage
-from .hdf5.layout import IDENTIFIER, check_is_series
+from .hdf5.layout import ESTIMATE, IDENTIFIER, check_is_series
 from .image import FLImage
 from .meta import FLMetaDict
 from .sequence import Numbers
@@ -83,6 +84,18 @@ class FLSeries(GroupHolder, CorrectableFrames):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def applied_estimate(self) -> BleachingEstimate | None:
+        """The estimate with which the frames were corrected for bleaching; None if they were not, or not here.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if what is stored is none.
+        """
+        text = self.h5.attrs.get(ESTIMATE)
+        return None if text is None else BleachingEstimate.from_json(str(text))
 
     def add_flimage(self, fli: FLImage, identifier: str | None = None, bg_from_idx: int | str | None = None) -> None:
         """Add a copy of an image behind the last frame.

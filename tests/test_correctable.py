@@ -598,3 +598,31 @@ def test_bad_references_and_variants_are_refused_before_anything_is_written(fls,
     with pytest.raises(ParameterError, match="variant='exact'"):
         fls.histogram_matched("exact")
     assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.parametrize("where", ["disk", "memory"])
+def test_an_output_holds_the_whole_estimate(fls, tmp_path, where):
+    in_memory = {"driver": "core", "backing_store": False} if where == "memory" else {}
+    with h5py.File(tmp_path / "out.h5", "w", **in_memory) as file:
+        fls.bleach_correction(file, BORDER, model="auto")
+        with FLSeries(h5file=file) as out:
+            found, expected = out.applied_estimate, fls.estimate_bleaching(BORDER, model="auto")
+            assert found.to_json() == expected.to_json()
+            assert len(file) == len(fls)
+    assert fls.applied_estimate is None
+
+
+def test_flimage_does_not_mind_the_estimate(fls, tmp_path, flimage):
+    fls.bleach_correction(tmp_path / "out.h5", BORDER)
+    with flimage.FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+        assert len(out) == len(fls)
+        assert np.allclose(out[3].fl, fls.bleach_corrected(BORDER)[3].compute())
+
+
+@pytest.mark.parametrize("content", ["{}", "nonsense"])
+def test_an_estimate_that_cannot_be_read_is_refused(fls, tmp_path, content):
+    fls.bleach_correction(tmp_path / "out.h5", BORDER)
+    with h5py.File(tmp_path / "out.h5", "a") as file:
+        file.attrs["flimage_dask estimate"] = content
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out, pytest.raises(ParameterError):
+        assert out.applied_estimate

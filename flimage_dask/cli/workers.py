@@ -1,5 +1,6 @@
 """Options that say who does the work: the workers of a cluster, processes of this machine, or threads."""
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,8 @@ def _processes(n_workers: int, n_threads: int | None) -> Iterator[None]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            # What goes wrong reaches the client as an error, and is one line there.
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):

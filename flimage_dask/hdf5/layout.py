@@ -24,6 +24,9 @@ RAW = "fluorescence/raw"
 BACKGROUNDS = "fluorescence/bg_data"
 IDENTIFIER = "identifier"
 PROVENANCE = "flimage_dask"
+#: The estimate of bleaching with which the frames of a series were corrected, as JSON. A text may be of any length,
+#: and a dataset would be counted by whoever takes all that lies in the root for frames.
+ESTIMATE = "flimage_dask estimate"
 
 #: What flimage demands of every frame that it opens read-only.
 VERSION_ATTRIBUTES = {
