@@ -513,7 +513,7 @@ def test_a_process_that_is_interrupted_leaves_no_output(tmp_path):
 @pytest.mark.parametrize("who", [("--workers", 1), ("--resume",)], ids=str)
 def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(tmp_path, out, who):
     recorded = tmp_path / "recorded.h5"
-    simulation = Simulation(n_frames=1500, frame_shape=(128, 128))
+    simulation = Simulation(n_frames=4000, frame_shape=(128, 128))
     to_hdf5(simulation.lazy(), recorded, times=simulation.times)
     parts = tmp_path / ".out.h5.parts"
     process = started("correct", recorded, out, *who, start_new_session=True)
@@ -523,7 +523,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(tmp_path, out, who
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     assert re.fullmatch(
         r"flimage-dask: error: interrupted\. \d+ of \d+ blocks are done: go on with --resume, or start again with "
         r"--no-resume\.\n",
