@@ -4,7 +4,7 @@ They are given a bounded number of blocks at a time, each as one task with a sma
 """
 
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -45,6 +45,17 @@ class Cluster:
         """Return the same workers: they were started with their threads."""
         return self
 
+    def check_input(self, file: Path) -> None:
+        """Refuse workers of another version, or that cannot read a file of this machine.
+
+        Raises
+        ------
+        ClusterError
+            (an OSError) that names the worker and the file.
+        """
+        self._check_versions()
+        self._refuse(self._client.run(_try_input, str(file)))
+
     def check(self, folder: Path) -> None:
         """Refuse workers of another version, or that cannot write to a folder of this machine.
 
@@ -53,20 +64,13 @@ class Cluster:
         ClusterError
             (an OSError) that names the worker and the folder.
         """
-        self._client.wait_for_workers(1)
         self._check_versions()
         probe = folder / f".probe.{uuid4().hex[:8]}"
         probe.touch()
         try:
-            answers = self._client.run(_try_folder, str(probe))
+            self._refuse(self._client.run(_try_folder, str(probe)))
         finally:
             probe.unlink(missing_ok=True)
-        for worker, problem in answers.items():
-            if problem is not None:
-                raise ClusterError(
-                    f"the worker {worker} {problem}: put input and output on a file system that all workers and this "
-                    f"machine share, under the same path."
-                )
 
     def prepared(self, frames: da.Array) -> da.Array:
         """Compute what all blocks share, and keep it on the cluster as long as the result is kept."""
@@ -80,7 +84,6 @@ class Cluster:
         on_frames: Callable[[int], None],
     ) -> list[Any]:
         """Apply a function to every block, and return its results in the order of the frames."""
-        self._check_versions()
         results: dict[int, Any] = {}
         prepared = self.prepared(frames)
         for number, result in self.run(prepared, range(frames.numblocks[0]), function, *arguments):
@@ -128,7 +131,8 @@ class Cluster:
                 self._client.cancel(list(pending.futures))
 
     def _check_versions(self) -> None:
-        """Refuse workers without this package, or with another version of it."""
+        """Wait for a worker; refuse workers without this package, or with another version of it."""
+        self._client.wait_for_workers(1)
         found = self._client.get_versions(packages=[__package__])
         own = found["client"]["packages"][__package__]
         for worker, versions in found["workers"].items():
@@ -137,6 +141,15 @@ class Cluster:
                 has = f"has no {__package__}" if version is None else f"has {__package__} {version}"
                 raise ClusterError(
                     f"the worker {worker} {has}; this process has {own}: install the same version on both."
+                )
+
+    def _refuse(self, problems: Mapping[str, str | None]) -> None:
+        """Refuse workers with a problem."""
+        for worker, problem in problems.items():
+            if problem is not None:
+                raise ClusterError(
+                    f"the worker {worker} on {problem}: put input and output on a file system that all workers and "
+                    f"this machine share, under the same path."
                 )
 
     def _keep(self, values: list[Delayed]) -> list[Delayed]:
@@ -153,17 +166,26 @@ class Cluster:
         return kept
 
 
+def _try_input(file: str) -> str | None:
+    """Tell that a worker cannot read a file; None if it can."""
+    try:
+        with open(file, "rb"):
+            return None
+    except OSError as error:
+        return f"'{socket.gethostname()}' cannot read '{file}' ({error.strerror})"
+
+
 def _try_folder(probe_of_client: str) -> str | None:
     """Tell what a worker cannot do in the folder of a file; None if there is nothing."""
     probe = Path(probe_of_client)
     if not probe.is_file():
-        return f"on '{socket.gethostname()}' does not see the folder '{probe.parent}'"
+        return f"'{socket.gethostname()}' does not see the folder '{probe.parent}'"
     own = probe.with_name(f"{probe.name}.{uuid4().hex[:8]}")
     try:
         own.touch(exist_ok=False)
         own.unlink()
     except OSError as error:
-        return f"on '{socket.gethostname()}' cannot write to the folder '{probe.parent}' ({error.strerror})"
+        return f"'{socket.gethostname()}' cannot write to the folder '{probe.parent}' ({error.strerror})"
     return None
 
 

@@ -15,11 +15,12 @@ from .correction.options import FACTOR, FitOptions, Frames
 from .correction.preparation import Background
 from .errors import SeriesError
 from .estimable import EstimateOptions, as_mask
-from .estimation import EstimateRequest, bleach_corrected, lazy_estimate, name_of, remember
+from .estimation import EstimateRequest, lazy_estimate, name_of, remember
 from .execution import check_target, stored_type
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
+from .lazy_correction import bleach_corrected
 from .part_run import keepsake
 from .processable import FLOAT32, ProcessableFrames, SharedCounter, counting
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .block_runner import BlockRunner, workers_for
 from .budget import plan_memory
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
@@ -17,7 +18,7 @@ from .correction.preparation import Background, BackgroundChoice, Level, choose_
 from .correction.profiles import Profile
 from .correction.rolling_ball import RollingBall
 from .errors import ParameterError, SeriesError
-from .estimation import BlockRunner, EstimateRequest, estimate_once, with_image, workers_for
+from .estimation import EstimateRequest, estimate_once, with_image
 from .frame_source import FrameSource
 from .progress import track
 from .scheduling import Resources

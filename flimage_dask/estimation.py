@@ -3,21 +3,19 @@
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import dask
-import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from .cluster import Cluster
+from .block_runner import BlockRunner
 from .correction.background import BackgroundValues, border_means
-from .correction.bleaching import BleachingEstimate, correct, estimate_bleaching
+from .correction.bleaching import BleachingEstimate, estimate_bleaching
 from .correction.intensity import TraceOptions
 from .correction.levels import FrameLevels
 from .correction.options import FitOptions
@@ -25,10 +23,9 @@ from .correction.over_time import TimePercentile
 from .correction.preparation import KnownLevel, Level, is_constant
 from .correction.trace import Band, BandSums, band_sums, positive_sums
 from .frame_source import FrameSource
-from .lazy import lazy_series
 from .notices import BleachingWarning, warn
-from .percentile_image import STACK_BYTES, image_over_time
-from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
+from .percentile_image import image_over_time
+from .scheduling import ThisProcess
 from .tracing import CountingRunner, Runner, background_and_traces, mean_background
 
 _log = logging.getLogger(__name__)
@@ -40,83 +37,6 @@ _FEWEST_PROBES = 16
 _BAND_SIGMAS = 4.0
 _MOST_BAND_BYTES = 64 << 20
 _BYTES_PER_VALUE = 16
-
-
-class BlockRunner:
-    """Measure frames block by block, and tell a listener how many have been measured.
-
-    Parameters
-    ----------
-    on_frames
-        Called from any thread with a number of frames.
-    workers
-        Who measures; by default those of the active scheduler.
-    block_bytes
-        Uncompressed size of a block; by default that of lazy arrays.
-    stack_bytes
-        What an image over time may have in memory.
-    """
-
-    def __init__(
-        self,
-        on_frames: Callable[[int], None] = lambda n_frames: None,
-        workers: Workers | None = None,
-        block_bytes: int | None = None,
-        stack_bytes: int = STACK_BYTES,
-    ) -> None:
-        self.on_frames = on_frames
-        self.stack_bytes = stack_bytes
-        self._workers = workers
-        self._block_bytes = block_bytes
-
-    @classmethod
-    def of(cls, resources: Resources, on_frames: Callable[[int], None] = lambda n_frames: None) -> "BlockRunner":
-        """Make a runner that keeps to the memory of a run."""
-        plan = resources.plan
-        return cls(on_frames, resources.workers, plan.block_bytes, plan.kept_bytes // 2)
-
-    def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Apply a function to every block of a source, and return its results in the order of the frames."""
-        return self.measure_lazy(source, self.lazy(source), function, *arguments)
-
-    def measure_lazy(
-        self, source: FrameSource, fl: da.Array, function: Callable[..., Any], *arguments: Any
-    ) -> list[Any]:
-        """Apply a function to every block of frames that are made from a source, in the order of the frames."""
-        workers = self._workers or workers_for(source)
-        return workers.measure(fl, _measure_block, (function, arguments), self.on_frames)
-
-    def measure_raw(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Apply a function to the positions and the raw images of every block of a source; see `measure`."""
-        workers = self._workers or workers_for(source)
-        raw = lazy_series(source, self._block_bytes).raw_fl
-        return workers.measure(raw, _measure_raw_block, (function, arguments), self.on_frames)
-
-    def lazy(self, source: FrameSource) -> da.Array:
-        """Return the frames of a source in blocks of this runner's size."""
-        return lazy_series(source, self._block_bytes).fl
-
-    def quietly(self) -> "BlockRunner":
-        """Return one whose frames nobody counts."""
-        return BlockRunner(workers=self._workers, block_bytes=self._block_bytes, stack_bytes=self.stack_bytes)
-
-
-def _measure_block(block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return function(block, *arguments)
-
-
-def _measure_raw_block(
-    block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]
-) -> Any:
-    return function(np.arange(first, first + len(block)), block, *arguments)
-
-
-def workers_for(source: FrameSource) -> ThisProcess | Cluster:
-    """Return those who can read a source: only this process sees a series in its memory."""
-    workers = active_workers()
-    if source.stamp is None and isinstance(workers, Cluster):
-        return threads_because("the series is in the memory of this process, which no worker of the cluster sees")
-    return workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,80 +222,6 @@ def name_of(source: FrameSource, request: EstimateRequest) -> str:
     return f"bleaching-estimate-{tokenize(source.token, request)}"
 
 
-def bleach_corrected(fl: da.Array, estimate: BleachingEstimate | Delayed) -> da.Array:
-    """Correct lazy frames for bleaching with an estimate that is known or yet to be made.
-
-    Parameters
-    ----------
-    fl
-        Background-corrected frames (frame, y, x).
-    estimate
-        Its background is subtracted, its factors are applied.
-
-    Returns
-    -------
-    dask.array.Array
-        ``(fl - background) * factor``, of the same shape and type.
-    """
-    if isinstance(estimate, BleachingEstimate):
-        return _corrected_by_values(fl, estimate)
-    return fl.map_blocks(_correct_frames, _positions(fl), estimate, dtype=fl.dtype, meta=fl._meta)
-
-
-class _InOnePiece:
-    """Numbers of all frames that blocks take their own from.
-
-    dask would make a task of each block's part of an array, and send it on its own.
-    """
-
-    def __init__(self, values: NDArray[np.float64]) -> None:
-        self._values = values
-        self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
-
-    def __getitem__(self, part: Any) -> NDArray[np.float64]:
-        taken: NDArray[np.float64] = self._values[part]
-        return taken
-
-    def __dask_tokenize__(self) -> str:
-        return str(tokenize(self._values))
-
-
-def _corrected_by_values(fl: da.Array, estimate: BleachingEstimate) -> da.Array:
-    """Give each block only what is needed of an estimate, which for many frames is large."""
-    background = estimate.background
-    levels = np.zeros(len(estimate.factors)) if np.ndim(background) == 2 else background
-    values = np.stack(np.broadcast_arrays(levels, estimate.factors, estimate.shifts), axis=1)
-    whole = _InOnePiece(values[:, :, None])
-    of_blocks = da.from_array(whole, chunks=(fl.chunks[0], -1, -1), asarray=False, meta=np.empty((0, 0, 0)))
-    shared = _shared(background) if np.ndim(background) == 2 else None
-    return fl.map_blocks(_correct_by_values, of_blocks, shared, dtype=fl.dtype, meta=fl._meta)
-
-
-def _shared(value: Any) -> Delayed:
-    """Make one task of what all blocks need."""
-    return dask.delayed(value, name=f"background-{tokenize(value)}", traverse=False)
-
-
-def background_corrected(source: FrameSource, background: Level, border_px: int, runner: BlockRunner) -> da.Array:
-    """Subtract a background from frames, lazily.
-
-    Parameters
-    ----------
-    source
-        Where the frames are.
-    background, border_px
-        What is subtracted; what all frames share is found before this function returns.
-    runner
-        Measures it.
-    """
-    fl, level = runner.lazy(source), with_image(source, background, runner)
-    if isinstance(level, FrameLevels):
-        return fl.map_blocks(_subtract_own_level, _shared(level), dtype=fl.dtype, meta=fl._meta)
-    if isinstance(level, str):
-        level = mean_background(np.concatenate(runner.measure_lazy(source, fl, border_means, border_px)))
-    return fl.map_blocks(_subtract, _shared(level), dtype=fl.dtype, meta=fl._meta)
-
-
 def _levels_and_sums(block: NDArray[Any], wanted: FrameLevels) -> NDArray[np.float64]:
     levels = wanted.of(block)
     return np.stack([levels, positive_sums(block, levels)])
@@ -385,33 +231,6 @@ def _background_and_band_sums(
     block: NDArray[Any], border_px: int, band: Band, most_values: int
 ) -> tuple[NDArray[np.float64], BandSums]:
     return border_means(block, border_px), band_sums(block, band, most_values)
-
-
-def _positions(fl: da.Array) -> da.Array:
-    return da.arange(fl.shape[0], chunks=(fl.chunks[0],))[:, None, None]
-
-
-def _correct_frames(block: NDArray[Any], positions: NDArray[np.int64], estimate: BleachingEstimate) -> NDArray[Any]:
-    frames = positions.ravel()
-    background = estimate.background
-    if isinstance(background, np.ndarray) and background.ndim == 1:
-        background = background[frames]
-    return correct(block, background, estimate.factors[frames], estimate.shifts[frames])
-
-
-def _correct_by_values(
-    block: NDArray[Any], values: NDArray[np.float64], image: NDArray[np.float64] | None
-) -> NDArray[Any]:
-    levels, factors, shifts = values[:, :, 0].T
-    return correct(block, levels if image is None else image, factors, shifts)
-
-
-def _subtract(block: NDArray[Any], background: float | NDArray[np.float64]) -> NDArray[Any]:
-    return correct(block, background, np.ones(len(block)))
-
-
-def _subtract_own_level(block: NDArray[Any], levels: FrameLevels) -> NDArray[Any]:
-    return _subtract(block, levels.of(block))
 
 
 _KEPT_ESTIMATES = 16

@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .block_runner import BlockRunner
 from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv
 from .correction.fields import Fields
@@ -17,13 +18,14 @@ from .correction.preparation import Background, BackgroundChoice, KnownLevel, ch
 from .correction.restoration import load_restoration
 from .errors import FrameNotFoundError, ParameterError
 from .estimable import EstimableFrames, ignore_progress
-from .estimation import BlockRunner, background_corrected, with_image
+from .estimation import with_image
 from .execution import check_target, write_series
 from .hdf5.attributes import Columns
 from .hdf5.backgrounds import NO_BACKGROUND, FittedBackground, SharedBackground, StoredBackground
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
+from .lazy_correction import background_corrected
 from .scheduling import Resources
 from .sequence import View
 

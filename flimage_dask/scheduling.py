@@ -149,9 +149,11 @@ class ThisProcess:
             number_of: dict[Future[Any], int] = {}
             try:
                 for group in in_groups(numbers, _BLOCKS_OF_A_GROUP * self.n_threads):
-                    for number, result in zip(group, tasks.of(group), strict=True):
-                        graph, _ = cull(dict(result.dask), [result.key])
-                        number_of[pool.submit(dask.get, graph, result.key)] = number
+                    results = tasks.of(group)
+                    graph = dict(results[0].dask)
+                    for number, result in zip(group, results, strict=True):
+                        needed, _ = cull(graph, [result.key])
+                        number_of[pool.submit(dask.get, needed, result.key)] = number
                     while len(number_of) > self.n_threads:
                         yield from _done(number_of)
                 while number_of:

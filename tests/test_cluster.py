@@ -86,6 +86,18 @@ def test_a_corrected_series_is_the_same_bit_by_bit_whatever_the_blocks(client, f
     assert left_over(tmp_path) == []
 
 
+@pytest.mark.parametrize("n_workers", [1, 4])
+def test_the_number_of_workers_does_not_matter(path, tmp_path, n_workers):
+    with FLSeries(h5file=path, h5mode="r") as fls, HandStartedCluster(tmp_path) as cluster:
+        on_threads(lambda: fls.bleach_correction(tmp_path / "threads.h5", BORDER))
+        cluster.start_workers(n_workers)
+        with Client(scheduler_file=str(cluster.scheduler_file)) as client:
+            client.wait_for_workers(n_workers)
+            with dask.config.set({"array.chunk-size": "6 kiB"}):
+                fls.bleach_correction(tmp_path / "cluster.h5", BORDER)
+    assert np.array_equal(values(tmp_path / "cluster.h5"), values(tmp_path / "threads.h5"))
+
+
 def test_the_stored_bytes_and_the_metadata_are_those_of_threads(client, fls, tmp_path):
     on_threads(lambda: fls.bleach_correction(tmp_path / "threads.h5", BORDER))
     fls.bleach_correction(tmp_path / "cluster.h5", BORDER)
@@ -253,7 +265,7 @@ def test_tasks_carry_a_piece_of_a_series_not_its_index(tmp_path):
 
 
 def test_workers_that_do_not_see_the_folder_are_named(client, tmp_path, monkeypatch):
-    monkeypatch.setattr("flimage_dask.cluster._try_folder", lambda probe: "on 'far' does not see the folder 'x'")
+    monkeypatch.setattr("flimage_dask.cluster._try_folder", lambda probe: "'far' does not see the folder 'x'")
     with pytest.raises(
         ClusterError, match=r"the worker tcp://127.0.0.1:\d+ on 'far' does not see .* file system that all"
     ):

@@ -346,7 +346,9 @@ def test_the_folder_becomes_read_only(client, small_disk):
     resume(frames, small_disk / "out.h5")
 
 
-def test_a_worker_does_not_see_the_file_system(hands, client, tmp_path):
+@pytest.fixture
+def worker_that_sees_less(hands, client, tmp_path):
+    """Start a worker that does not see the folder "shared"."""
     hide = f'mount -t tmpfs tmpfs {tmp_path / "shared"} && exec "$@"'
     (tmp_path / "shared").mkdir()
     alone = ("unshare", "--mount", "sh", "-c", hide, "sh")
@@ -354,6 +356,25 @@ def test_a_worker_does_not_see_the_file_system(hands, client, tmp_path):
         pytest.skip("this user may not hide a folder from a process")
     hands.start_worker(before=alone)
     client.wait_for_workers(3)
+
+
+@pytest.mark.usefixtures("worker_that_sees_less")
+def test_a_worker_does_not_see_the_input(tmp_path):
+    path = write_series_file(tmp_path / "shared" / "series.h5", *make_bleaching_frames(N_FRAMES))
+    message = r"the worker tcp://\S+ on '.*' cannot read '.*shared/series\.h5' \(No such file.*file system that all"
+    with FLSeries(h5file=path, h5mode="r") as fls:
+        for work in (
+            lambda: fls.estimate_bleaching(5),
+            lambda: fls.bleach_correction(tmp_path / "out.h5", 5),
+            fls.intensities,
+        ):
+            with pytest.raises(ClusterError, match=message):
+                work()
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.usefixtures("worker_that_sees_less")
+def test_a_worker_does_not_see_the_file_system(tmp_path):
     with pytest.raises(
         ClusterError, match=r"the worker tcp://\S+ on '.*' does not see the folder '.*shared.*file system that all"
     ):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -15,12 +15,10 @@ from .options import (
     examples,
     frames_option,
     input_and_output,
-    memory_option,
-    overwrite_option,
+    output_options,
     refuse_existing,
-    storage_options,
 )
-from .workers import resume_option, worker_options
+from .workers import worker_options
 
 if TYPE_CHECKING:
     from ..correction.preparation import Background
@@ -38,10 +36,7 @@ if TYPE_CHECKING:
 @input_and_output
 @background_options
 @frames_option
-@storage_options
-@memory_option
-@overwrite_option
-@resume_option
+@output_options
 @worker_options
 @traceback_option
 def background(
@@ -52,12 +47,7 @@ def background(
     dark: float | NDArray[np.float64] | None,
     flat: NDArray[np.float64] | None,
     frames: slice | None,
-    compression: str | None,
-    level: int | None,
-    shuffle: bool | None,
-    memory: str | None,
-    overwrite: bool,
-    resume: bool | None,
+    written: dict[str, Any],
 ) -> None:
     """Subtract the background of the series IN and write the series OUT.
 
@@ -70,7 +60,7 @@ def background(
     from ..series import FLSeries
     from ..view.run import Run, run_text
 
-    refuse_existing(target, overwrite=overwrite)
+    refuse_existing(target, overwrite=written["overwrite"])
     how: Background = "constant" if background is None else background
     with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
         chosen = chosen_frames(series, frames)
@@ -83,12 +73,7 @@ def background(
             background=how,
             dark=dark,
             flat=flat,
-            compression=compression,
-            level=level,
-            shuffle=shuffle,
-            memory=memory,
-            overwrite=overwrite,
-            resume=resume,
+            **written,
         )
         seconds = perf_counter() - started
     fields = "" if choice.fields_in_words is None else f", {choice.fields_in_words} applied"

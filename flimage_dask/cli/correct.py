@@ -20,14 +20,12 @@ from .options import (
     frames_option,
     input_and_output,
     json_option,
-    memory_option,
-    overwrite_option,
+    output_options,
     read_text,
     refuse_existing,
-    storage_options,
     trace_options,
 )
-from .workers import resume_option, worker_options
+from .workers import worker_options
 
 if TYPE_CHECKING:
     from ..correction.preparation import Background
@@ -67,10 +65,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of the pixels of OUT. Integers such as int16 are rounded and clipped.",
 )
-@storage_options
-@memory_option
-@overwrite_option
-@resume_option
+@output_options
 @worker_options
 @json_option
 @traceback_option
@@ -94,12 +89,7 @@ def correct(
     frames: slice | None,
     frame_interval: float | None,
     dtype: str,
-    compression: str | None,
-    level: int | None,
-    shuffle: bool | None,
-    memory: str | None,
-    overwrite: bool,
-    resume: bool | None,
+    written: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Correct the bleaching of the series IN and write it as the series OUT.
@@ -113,7 +103,7 @@ def correct(
     from ..series import FLSeries
     from ..view.run import Run, correction_text
 
-    refuse_existing(target, overwrite=overwrite)
+    refuse_existing(target, overwrite=written["overwrite"])
     with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
         chosen = chosen_frames(series, frames)
         started = perf_counter()
@@ -138,12 +128,7 @@ def correct(
             border,
             estimate=given,
             dtype=dtype,
-            compression=compression,
-            level=level,
-            shuffle=shuffle,
-            memory=memory,
-            overwrite=overwrite,
-            resume=resume,
+            **written,
             **how,
         )
         seconds = perf_counter() - started

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import click
 
@@ -11,12 +12,10 @@ from .options import (
     examples,
     frames_option,
     input_and_output,
-    memory_option,
-    overwrite_option,
+    output_options,
     refuse_existing,
-    storage_options,
 )
-from .workers import resume_option, worker_options
+from .workers import worker_options
 
 
 @click.command(
@@ -29,10 +28,7 @@ from .workers import resume_option, worker_options
 @input_and_output
 @click.option("--weight", type=float, default=2.0, show_default=True, help="Larger values smooth more.")
 @frames_option
-@storage_options
-@memory_option
-@overwrite_option
-@resume_option
+@output_options
 @worker_options
 @traceback_option
 def denoise(
@@ -40,31 +36,21 @@ def denoise(
     target: Path,
     weight: float,
     frames: slice | None,
-    compression: str | None,
-    level: int | None,
-    shuffle: bool | None,
-    memory: str | None,
-    overwrite: bool,
-    resume: bool | None,
+    written: dict[str, Any],
 ) -> None:
     """Denoise each frame of the series IN by total variation and write the series OUT."""
     from ..memory import peak_memory
     from ..series import FLSeries
     from ..view.run import Run, run_text
 
-    refuse_existing(target, overwrite=overwrite)
+    refuse_existing(target, overwrite=written["overwrite"])
     with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
         chosen = chosen_frames(series, frames)
         started = perf_counter()
         chosen.denoise(
             target,
             weight=weight,
-            compression=compression,
-            level=level,
-            shuffle=shuffle,
-            memory=memory,
-            overwrite=overwrite,
-            resume=resume,
+            **written,
         )
         seconds = perf_counter() - started
         n_frames, *frame_shape = chosen.shape

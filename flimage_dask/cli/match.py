@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import click
 
@@ -12,12 +13,10 @@ from .options import (
     examples,
     frames_option,
     input_and_output,
-    memory_option,
-    overwrite_option,
+    output_options,
     refuse_existing,
-    storage_options,
 )
-from .workers import resume_option, worker_options
+from .workers import worker_options
 
 
 @click.command(
@@ -37,10 +36,7 @@ from .workers import resume_option, worker_options
 )
 @click.option("--reference", metavar="FRAME", default=0, show_default=True, help="The frame to make all others like.")
 @frames_option
-@storage_options
-@memory_option
-@overwrite_option
-@resume_option
+@output_options
 @worker_options
 @traceback_option
 def match(
@@ -49,12 +45,7 @@ def match(
     variant: str,
     reference: int,
     frames: slice | None,
-    compression: str | None,
-    level: int | None,
-    shuffle: bool | None,
-    memory: str | None,
-    overwrite: bool,
-    resume: bool | None,
+    written: dict[str, Any],
 ) -> None:
     """Give each frame of the series IN the distribution of brightness of one of them; write OUT.
 
@@ -65,7 +56,7 @@ def match(
     from ..series import FLSeries
     from ..view.run import Run, run_text
 
-    refuse_existing(target, overwrite=overwrite)
+    refuse_existing(target, overwrite=written["overwrite"])
     with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
         chosen = chosen_frames(series, frames)
         started = perf_counter()
@@ -73,12 +64,7 @@ def match(
             target,
             variant,
             reference,
-            compression=compression,
-            level=level,
-            shuffle=shuffle,
-            memory=memory,
-            overwrite=overwrite,
-            resume=resume,
+            **written,
         )
         seconds = perf_counter() - started
         n_frames, *frame_shape = chosen.shape

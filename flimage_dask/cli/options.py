@@ -1,6 +1,7 @@
 """Options that several commands share, and how their values are read."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,36 +75,27 @@ def _position(text: str) -> int:
         raise click.BadParameter(f"'{text}' is neither a frame nor a slice of frames, such as 3 or 10:12") from error
 
 
-def storage_options(command: _Command) -> _Command:
-    """Add the options for how the output is stored: compression, level and shuffle."""
-    options = (
-        click.option(
-            "--compression",
-            type=click.Choice(("gzip", "lzf", "none")),
-            callback=_read_compression,
-            default="gzip",
-            show_default=True,
-            help="Of the frames of OUT. Every HDF5 program reads gzip.",
-        ),
-        click.option("--level", metavar="0-9", type=int, help="Of gzip. By default a fast one."),
-        click.option(
-            "--shuffle/--no-shuffle",
-            default=None,
-            help="Group bytes of equal significance. By default what makes a sample of OUT smaller.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def output_options(command: _Command) -> _Command:
+    """Add the options for how OUT is written; the command gets their values as one argument, `written`.
+
+    They have the names of the arguments of every method that writes.
+    """
+
+    @wraps(command)
+    def run(*arguments: Any, **values: Any) -> Any:
+        written = {name: values.pop(name) for name in _OUTPUT}
+        return command(*arguments, written=written, **values)
+
+    decorated: Any = run
+    for option in reversed(_output_options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
 
 
 def _read_compression(context: click.Context, parameter: click.Parameter, name: str) -> str | None:
     return None if name == "none" else name
 
 
-memory_option = click.option(
-    "--memory", metavar="SIZE", help="What the run may take, such as '1 GiB'. By default some 350 MiB on two cores."
-)
 frames_option = click.option(
     "--frames",
     metavar="FIRST:END:STEP",
@@ -114,6 +106,33 @@ frame_interval_option = click.option(
     "--frame-interval", metavar="SECONDS", type=float, help="Time from frame to frame, if the file has no times [s]."
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+_OUTPUT = ("compression", "level", "shuffle", "memory", "overwrite", "resume")
+_output_options = (
+    click.option(
+        "--compression",
+        type=click.Choice(("gzip", "lzf", "none")),
+        callback=_read_compression,
+        default="gzip",
+        show_default=True,
+        help="Of the frames of OUT. Every HDF5 program reads gzip.",
+    ),
+    click.option("--level", metavar="0-9", type=int, help="Of gzip. By default a fast one."),
+    click.option(
+        "--shuffle/--no-shuffle",
+        default=None,
+        help="Group bytes of equal significance. By default what makes a sample of OUT smaller.",
+    ),
+    click.option(
+        "--memory", metavar="SIZE", help="What the run may take, such as '1 GiB'. By default some 350 MiB on two cores."
+    ),
+    overwrite_option,
+    click.option(
+        "--resume/--no-resume",
+        default=None,
+        help="Go on with the finished blocks that an earlier run of OUT left, or start again. With --resume, threads "
+        "leave such blocks too.",
+    ),
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object instead of text.")
 
 

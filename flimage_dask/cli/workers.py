@@ -15,13 +15,6 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _SECONDS_TO_CONNECT = 5
 
-resume_option = click.option(
-    "--resume/--no-resume",
-    default=None,
-    help="Go on with the finished blocks that an earlier run of OUT left, or start again. With --resume, threads leave "
-    "such blocks too.",
-)
-
 
 def worker_options(command: _Command) -> _Command:
     """Add the options --scheduler, --workers and --threads, and run a command on those that they name."""

@@ -124,15 +124,14 @@ def fullest_bin(values: NDArray[np.float64]) -> float:
 
 
 def _check_statistic(name: str) -> None:
+    if name == MODE:
+        return
     try:
-        if name == MODE:
-            return
-        if name != POSITIVE_SUM:
-            statistic_named(name)
-            return
-    except ParameterError:
-        pass
-    raise ParameterError(
-        f"statistic={name!r} of a background: give '{MEAN}', '{MEDIAN}', '{MODE}', or a percentile such as "
-        f"'percentile-10'."
-    )
+        if name == POSITIVE_SUM:
+            raise ParameterError("a positive sum is what is above a background.")
+        statistic_named(name)
+    except ParameterError as error:
+        raise ParameterError(
+            f"statistic={name!r} of a background: give '{MEAN}', '{MEDIAN}', '{MODE}', or a percentile such as "
+            f"'percentile-10'."
+        ) from error

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -150,37 +150,27 @@ def one_growth(bench, options):
     frames = frames.map_blocks(np.add, np.float32(1), dtype="f4")
     with TemporaryDirectory(dir=options.folder) as scratch, cluster() as client:
         scheduler = client.cluster.scheduler
-        watch = Watch({"client and scheduler": [os.getpid()], "workers": list(client.run(os.getpid).values())})
-        most = {"tasks": 0}
-        stop = threading.Event()
-
-        def count():
-            while not stop.wait(0.1):
-                most["tasks"] = max(most["tasks"], len(scheduler.tasks))
-
-        counter = threading.Thread(target=count)
-        counter.start()
-        with watch:
+        peaks = Peaks({"client and scheduler": [os.getpid()], "workers": list(client.run(os.getpid).values())})
+        numbers = []
+        with Watch(peaks.look, 0.05), Watch(lambda: numbers.append(len(scheduler.tasks)), 0.1):
             start = time.perf_counter()
             to_hdf5(frames, Path(scratch) / "out.h5", progress=False)
             seconds = time.perf_counter() - start
-        stop.set()
-        counter.join()
-    peaks = ", ".join(f"{name} {peak / 1e6:.0f} MB" for name, peak in watch.peaks.items())
+    sizes = ", ".join(f"{name} {peak / 1e6:.0f} MB" for name, peak in peaks.of.items())
     print(
-        f"growth     {n_blocks:>7,} blocks: {1e3 * seconds / n_blocks:.2f} ms a block, at most {most['tasks']} tasks "
-        f"with the scheduler; peak of {peaks}"
+        f"growth     {n_blocks:>7,} blocks: {1e3 * seconds / n_blocks:.2f} ms a block, at most {max(numbers)} tasks "
+        f"with the scheduler; peak of {sizes}"
     )
 
 
 class Watch:
-    """The largest resident memory of some processes, as it is seen every 50 ms."""
+    """Something that is looked at again and again while a run goes on."""
 
-    def __init__(self, pids):
-        self._pids = pids
-        self.peaks = dict.fromkeys(pids, 0)
+    def __init__(self, look, seconds):
+        self._look = look
+        self._seconds = seconds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._go_on)
 
     def __enter__(self):
         self._thread.start()
@@ -190,11 +180,24 @@ class Watch:
         self._stop.set()
         self._thread.join()
 
-    def _look(self):
-        while not self._stop.wait(0.05):
-            for name, pids in self._pids.items():
-                most = max(psutil.Process(pid).memory_info().rss for pid in pids)
-                self.peaks[name] = max(self.peaks[name], most)
+    def _go_on(self):
+        while not self._stop.wait(self._seconds):
+            self._look()
+
+
+class Peaks:
+    """The largest resident memory of some processes."""
+
+    def __init__(self, pids):
+        self._pids = pids
+        self.of = dict.fromkeys(pids, 0)
+
+    def look(self):
+        """Look at all of them; one that has ended counts no more."""
+        for name, pids in self._pids.items():
+            for pid in pids:
+                with suppress(psutil.NoSuchProcess):
+                    self.of[name] = max(self.of[name], psutil.Process(pid).memory_info().rss)
 
 
 def memory(bench, options):
@@ -218,28 +221,17 @@ def memory(bench, options):
                 str(Path(scratch) / "out.h5"),
             ]
             process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-            watched = {"client": [process.pid], "scheduler": [hands.scheduler.pid], "worker": workers_of}
-            with Watch(watched) as watch:
-                time.sleep(0.1)
-                wait_quietly(process, watch)
-            peaks[n_frames] = watch.peaks
+            found = Peaks({"client": [process.pid], "scheduler": [hands.scheduler.pid], "worker": workers_of})
+            with Watch(found.look, 0.05):
+                if process.wait():
+                    raise RuntimeError("the client failed")
+            peaks[n_frames] = found.of
     short, long = peaks.values()
     for name, goal in (("client", 1.1), ("scheduler", 1.5), ("worker", 1.1)):
         print(
             f"memory     {name:10} {short[name] / 1e6:.0f} MB for {_MIDDLE.n_frames:,} frames, "
             f"{long[name] / 1e6:.0f} MB for 8 times as many: {long[name] / short[name]:.2f}x (goal {goal})"
         )
-
-
-def wait_quietly(process, watch):
-    """Wait for a process, and stop looking at it before it is gone."""
-    zombie = psutil.Process(process.pid)
-    while zombie.status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.02)
-    watch.__exit__()
-    watch._stop.set()
-    if process.wait():
-        raise RuntimeError("the client failed")
 
 
 class HandStarted:
@@ -320,9 +312,10 @@ def clients(bench, options):
                     time.sleep(0.02)
                 before = stamps(parts)
                 n_resumed += bool(before)
-                with Watched(parts) as seen:
+                seen = {}
+                with Watch(lambda parts=parts, seen=seen: seen.update(stamps(parts)), 0.002):
                     correct(source, target, resume=True, overwrite=True)
-                n_again += sum(seen.stamps.get(first, stamp) != stamp for first, stamp in before.items())
+                n_again += sum(seen.get(first, stamp) != stamp for first, stamp in before.items())
                 n_right += np.array_equal(frames_of(target), expected) and not parts.exists()
                 target.unlink()
     print(
@@ -332,33 +325,12 @@ def clients(bench, options):
 
 
 def stamps(parts):
-    """Return which finished parts are there, and when they were written."""
-    return {first: (parts.path / f"{first:09d}.part").stat().st_mtime_ns for first in parts.finished()}
-
-
-class Watched:
-    """The time at which each part was written last, as it is seen every 2 ms while a run goes on."""
-
-    def __init__(self, parts):
-        self._parts = parts
-        self.stamps = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self):
-        while not self._stop.wait(0.002):
-            try:
-                self.stamps |= stamps(self._parts)
-            except OSError:
-                continue  # the folder is removed at the end
+    """Return which finished parts are there, and when they were written; the folder may be on its way out."""
+    found = {}
+    for first in parts.finished():
+        with suppress(FileNotFoundError):
+            found[first] = (parts.path / f"{first:09d}.part").stat().st_mtime_ns
+    return found
 
 
 def show(experiment, name, turns, unit):
