@@ -536,6 +536,30 @@ def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(tmp_path, out, who
     assert run("clean", tmp_path).stdout == f"nothing is left over in '{tmp_path}'.\n"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_run_that_is_interrupted_twice_ends_at_once(tmp_path, out):
+    recorded = tmp_path / "recorded.h5"
+    simulation = Simulation(n_frames=4000, frame_shape=(128, 128))
+    to_hdf5(simulation.lazy(), recorded, times=simulation.times)
+    process = started("correct", recorded, out, "--workers", 1, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.h5.parts/*.part")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.05)  # two signals at the same moment are one
+    os.killpg(process.pid, signal.SIGINT)
+    at = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 130, stderr
+    # Behind it, multiprocessing tells of the semaphores that it cleans up.
+    assert stderr.startswith(
+        "flimage-dask: error: interrupted twice: stopped at once. What is left over is listed by flimage-dask clean.\n"
+    )
+    assert time.monotonic() - at < 5  # in order, it takes ten
+    assert not out.exists()
+
+
 def test_what_is_left_over_is_listed_and_removed(tmp_path):
     (tmp_path / ".a.h5.parts").mkdir()
     (tmp_path / ".b.h5.01234567.partial").write_bytes(bytes(1500))

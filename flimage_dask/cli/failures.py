@@ -1,11 +1,15 @@
 """What goes wrong or needs a look, in one line each on the standard error."""
 
+import os
 import re
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
@@ -64,7 +68,8 @@ class OneLineErrors(click.Group):
         if not options.get("standalone_mode", True):
             return super().main(*args, **inside)
         try:
-            code = super().main(*args, **inside)
+            with _stopping_at_once_the_second_time():
+                code = super().main(*args, **inside)
         except click.ClickException as error:
             code = error.exit_code
             say("error", _usage_in_words(error))
@@ -88,6 +93,29 @@ class OneLineErrors(click.Group):
                 click.echo(traceback.format_exc(), err=True, nl=False)
             say("error", _with_notes(_in_words(error), error))
             ctx.exit(USAGE if isinstance(error, ParameterError) else DATA_OR_DISK)
+
+
+@contextmanager
+def _stopping_at_once_the_second_time() -> Iterator[None]:
+    """Let the first Ctrl-C stop a run in order, which may take some seconds, and the second one end the process."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop_in_order(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, stop_at_once)
+        signal.default_int_handler(number, frame)
+
+    def stop_at_once(number: int, frame: FrameType | None) -> None:
+        say("error", f"interrupted twice: stopped at once. What is left over is listed by {PROGRAM} clean.")
+        os._exit(INTERRUPTED)
+
+    signal.signal(signal.SIGINT, stop_in_order)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def traceback_option(command: _Command) -> _Command:
