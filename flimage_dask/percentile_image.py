@@ -26,7 +26,7 @@ def image_over_time(
     percentile
         Which one.
     measure_blocks
-        Applies a function to each block; see `estimation.BlockRunner`.
+        Applies a function to each block; see `block_runner.BlockRunner`.
     stack_bytes
         Size of the pixels that are in memory at a time, about twice over.
 

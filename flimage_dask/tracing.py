@@ -17,7 +17,7 @@ from .hdf5.reader import WHOLE
 
 
 class Runner(Protocol):
-    """Applies a function to every block of a source; see `estimation.BlockRunner`."""
+    """Applies a function to every block of a source; see `block_runner.BlockRunner`."""
 
     on_frames: Callable[[int], None]
 

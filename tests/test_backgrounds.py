@@ -25,6 +25,7 @@ from flimage_dask import (
     TimePercentile,
     to_hdf5,
 )
+from flimage_dask.block_runner import BlockRunner
 from flimage_dask.correction.background import border_mask
 from flimage_dask.errors import ParameterError, UnfinishedRunError
 from flimage_dask.part_run import PartRun
@@ -256,8 +257,7 @@ def test_an_image_over_time_is_made_in_strips_of_rows_in_bounded_memory(fls, mon
     real = TimePercentile.image
     monkeypatch.setattr(TimePercentile, "image", lambda self, stack: asked.append(stack.shape) or real(self, stack))
     whole = fls.background_corrected(TimePercentile(10, 5)).compute()
-    monkeypatch.setattr("flimage_dask.estimation.STACK_BYTES", 5 * 30 * 4 * 7)
-    runner = estimation.BlockRunner(stack_bytes=5 * 30 * 4 * 7)
+    runner = BlockRunner(stack_bytes=5 * 30 * 4 * 7)
     source = fls._source()
     image = estimation.with_image(source, TimePercentile(10, 5), runner)
     assert asked == [(5, 24, 30), (5, 7, 30), (5, 7, 30), (5, 7, 30), (5, 3, 30)]

@@ -37,6 +37,15 @@ def recorded(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def long_recording(tmp_path_factory):
+    """Return a series that takes a second or two to correct."""
+    path = tmp_path_factory.mktemp("long") / "recorded.h5"
+    simulation = Simulation(n_frames=4000, frame_shape=(128, 128))
+    to_hdf5(simulation.lazy(), path, times=simulation.times)
+    return path
+
+
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "out.h5"
@@ -511,12 +520,9 @@ def test_a_process_that_is_interrupted_leaves_no_output(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("who", [("--workers", 1), ("--resume",)], ids=str)
-def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(tmp_path, out, who):
-    recorded = tmp_path / "recorded.h5"
-    simulation = Simulation(n_frames=4000, frame_shape=(128, 128))
-    to_hdf5(simulation.lazy(), recorded, times=simulation.times)
+def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(long_recording, tmp_path, out, who):
     parts = tmp_path / ".out.h5.parts"
-    process = started("correct", recorded, out, *who, start_new_session=True)
+    process = started("correct", long_recording, out, *who, start_new_session=True)
     deadline = time.monotonic() + 60
     while len(list(parts.glob("*.part"))) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -530,18 +536,15 @@ def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(tmp_path, out, who
         stderr,
     )
     assert not out.exists()
-    assert "earlier run left" in failed(1, "correct", recorded, out)
+    assert "earlier run left" in failed(1, "correct", long_recording, out)
     assert "out.h5" in run("clean", tmp_path).stdout
-    assert run("correct", recorded, out, "--resume").exit_code == 0
+    assert run("correct", long_recording, out, "--resume").exit_code == 0
     assert run("clean", tmp_path).stdout == f"nothing is left over in '{tmp_path}'.\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_a_run_that_is_interrupted_twice_ends_at_once(tmp_path, out):
-    recorded = tmp_path / "recorded.h5"
-    simulation = Simulation(n_frames=4000, frame_shape=(128, 128))
-    to_hdf5(simulation.lazy(), recorded, times=simulation.times)
-    process = started("correct", recorded, out, "--workers", 1, start_new_session=True)
+def test_a_run_that_is_interrupted_twice_ends_at_once(long_recording, tmp_path, out):
+    process = started("correct", long_recording, out, "--workers", 1, start_new_session=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".out.h5.parts/*.part")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -580,7 +583,8 @@ def test_processes_of_this_machine_do_the_same_work(recorded, out, tmp_path):
         assert np.array_equal(a.raw_fl.compute(), b.raw_fl.compute())
 
 
-def test_a_scheduler_that_does_not_answer_is_named(recorded, out):
+def test_a_scheduler_that_does_not_answer_is_named(recorded, out, monkeypatch):
+    monkeypatch.setattr("flimage_dask.cli.workers._SECONDS_TO_CONNECT", 0.5)
     line = failed(1, "correct", recorded, out, "--scheduler", "tcp://127.0.0.1:1")
     assert line.endswith("no scheduler answers at 'tcp://127.0.0.1:1': start one with: dask scheduler.")
     assert "leave out --workers and --threads" in failed(
