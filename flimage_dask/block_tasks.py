@@ -1,6 +1,7 @@
 """Tasks that apply a function to blocks of frames, made some at a time, so that no graph grows with the series."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -16,6 +17,23 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from numpy.typing import NDArray
 
 
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What all tasks share.
+
+    dask takes apart what it finds in tuples. It has a name of its own for every run: what a function does besides
+    its result must be done again.
+    """
+
+    function: Callable[..., Any]
+    starts: NDArray[np.int64]
+    arguments: tuple[Any, ...]
+    name: str = field(default_factory=lambda: uuid4().hex)
+
+    def __dask_tokenize__(self) -> str:
+        return self.name
+
+
 class BlockTasks:
     """A function to be applied to blocks.
 
@@ -28,7 +46,6 @@ class BlockTasks:
         of the block.
     keep
         Computes lazy values and keeps them, as `dask.persist` does.
-
     """
 
     def __init__(
@@ -39,11 +56,8 @@ class BlockTasks:
         keep: Callable[[list[Delayed]], list[Delayed]],
     ) -> None:
         starts = np.cumsum((0, *frames.chunks[0]))
-        # A name of its own for every run: what a function does besides its result must be done again.
-        (shared,) = keep([dask.delayed((uuid4().hex, starts, arguments), traverse=False)])
-        self._results = frames.map_blocks(
-            _apply, shared, function=function, dtype=object, meta=np.empty((0, 0, 0), object)
-        )
+        (call,) = keep([dask.delayed(_Call(function, starts, arguments), traverse=False)])
+        self._results = frames.map_blocks(_apply, call, dtype=object, meta=np.empty((0, 0, 0), object))
         # Where blocks depend on each other, tasks of another group would be fused in another way, under the
         # same names.
         self._may_be_fused = _is_blockwise(frames)
@@ -51,17 +65,34 @@ class BlockTasks:
     def of(self, numbers: list[int]) -> list[Delayed]:
         """Return the results for some blocks of frames as lazy values, ready to be computed as they are.
 
-        Everything that leads to a result is one task, if blocks do not depend on each other. Those of the first
-        frames come first; by itself dask takes blocks in the order of their names, from the end.
+        Everything that leads to a result is one task, if blocks do not depend on each other. On a cluster those of
+        the first frames come first; by itself dask takes blocks in the order of their names, from the end.
         """
-        name, graph = self._results.name, self._results.dask
-        keys = [(name, number, 0, 0) for number in numbers]
-        needed = self._results.__dask_optimize__(graph, keys) if self._may_be_fused else graph.cull(set(keys))
-        tasks = dict(needed)
+        name, (keys, tasks) = self._results.name, self._tasks(numbers)
         priorities = {key: -number for key, number in _first_block_of(tasks, keys).items()}
         layer = MaterializedLayer(tasks, annotations={"priority": priorities.__getitem__})
         of_one_layer = HighLevelGraph({name: layer}, {name: set()})
         return [Delayed(key, of_one_layer, layer=name) for key in keys]
+
+    def in_turn(self) -> Delayed:
+        """Return the list of the results for all blocks as one lazy value, for which they are taken in turn.
+
+        A chain of empty tasks, each behind one block, gives them their order where priorities are not heeded.
+        """
+        name = f"in-turn-{self._results.name}"
+        keys, tasks = self._tasks(range(self._results.numblocks[0]))
+        last = None
+        for number, key in enumerate(keys):
+            tasks[name, number] = (_follow, key, last)
+            last = name, number
+        tasks[name] = (_collect, keys, last)
+        return Delayed(name, HighLevelGraph({name: MaterializedLayer(tasks)}, {name: set()}), layer=name)
+
+    def _tasks(self, numbers: Iterable[int]) -> tuple[list[Any], dict[Any, Any]]:
+        """Return the keys of the results for some blocks, and all tasks that lead to them."""
+        graph = self._results.dask
+        keys = [(self._results.name, number, 0, 0) for number in numbers]
+        return keys, dict(self._results.__dask_optimize__(graph, keys) if self._may_be_fused else graph.cull(set(keys)))
 
 
 def in_groups(numbers: Iterable[int], size: int) -> Iterator[list[int]]:
@@ -107,11 +138,13 @@ def _first_block_of(tasks: Mapping[Any, Any], results: list[Any]) -> dict[Any, i
     return found
 
 
-def _apply(
-    block: NDArray[Any],
-    shared: tuple[str, NDArray[np.int64], tuple[Any, ...]],
-    function: Callable[..., Any],
-    block_id: tuple[int, ...],
-) -> Any:
-    _, starts, arguments = shared
-    return function(block, int(starts[block_id[0]]), *arguments)
+def _follow(result: Any, before: None) -> None:
+    """Come after a block and all blocks before it."""
+
+
+def _collect(results: list[Any], last: None) -> list[Any]:
+    return results
+
+
+def _apply(block: NDArray[Any], call: _Call, block_id: tuple[int, ...]) -> Any:
+    return call.function(block, int(call.starts[block_id[0]]), *call.arguments)

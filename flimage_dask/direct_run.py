@@ -1,13 +1,11 @@
 """A run whose threads store their blocks in the output themselves."""
 
-import operator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
-import dask
 import dask.array as da
-import numpy as np
-from dask.delayed import Delayed
+from numpy.typing import NDArray
 
 from .hdf5.writer import SeriesWriter
 from .scheduling import ThisProcess
@@ -39,25 +37,8 @@ class DirectRun:
 
     def fill(self, writer: SeriesWriter) -> None:
         """Compute and store all blocks."""
-        self.threads.compute(_stored_in_order(self.frames, writer))
+        self.threads.measure(self.frames, _store, (writer,), lambda n_frames: None)
 
 
-def _stored_in_order(frames: da.Array, target: SeriesWriter) -> Delayed:
-    """Store blocks in the order of the frames.
-
-    dask would run them in the order of their names, 9 before 10 before 1, and those that come too
-    early would wait in memory. A chain of empty tasks, each behind one block, gives them their order.
-    """
-    store = dask.delayed(operator.setitem, pure=False)
-    follow = dask.delayed(_follow, pure=False)
-    shared = dask.delayed(target, traverse=False)
-    last_frame = np.cumsum(frames.chunks[0])
-    done = None
-    for block, n_frames, stop in zip(frames.to_delayed().ravel(), frames.chunks[0], last_frame, strict=True):
-        where = (slice(int(stop) - n_frames, int(stop)), slice(None), slice(None))
-        done = follow(store(shared, where, block), done)
-    return done
-
-
-def _follow(stored: None, before: None) -> None:
-    """Come after a block and all blocks before it."""
+def _store(block: NDArray[Any], first: int, writer: SeriesWriter) -> None:
+    writer.write(first, block)

@@ -15,6 +15,7 @@ from .correction.preparation import Preparation
 from .hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
 from .hdf5.reader import WHOLE, ImageReader, Region
 from .hdf5.source import ByteSource
+from .memory import reuse_freed_memory
 from .process_local import ProcessLocal
 
 
@@ -142,6 +143,7 @@ class FrameSource:
         return self.kept.get(self.index.frames.numbers[frames], lambda: self._read_raw(frames, region))
 
     def _read_raw(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
+        reuse_freed_memory()
         out = np.empty((len(frames), *_cropped(self.index.frames.shape, region)), self.raw_dtype)
         self.reader.read(self.index.frames, frames, out, region)
         return out

@@ -9,7 +9,6 @@ from typing import Any, Protocol, Self
 import dask
 import dask.array as da
 import dask.multiprocessing
-import numpy as np
 from dask.base import get_scheduler
 from dask.delayed import Delayed
 from dask.optimization import cull
@@ -169,12 +168,10 @@ class ThisProcess:
         on_frames: Callable[[int], None],
     ) -> list[Any]:
         """Apply a function to every block; see `Workers.measure`."""
-        task = dask.delayed(_measure_and_tell, pure=False)
-        shared = dask.delayed(arguments, traverse=False)
-        listener = _Listener(on_frames)
-        starts = np.cumsum((0, *frames.chunks[0])).tolist()
-        blocks = zip(frames.to_delayed().ravel(), starts, strict=False)
-        return list(self.compute(*(task(function, block, first, shared, listener) for block, first in blocks)))
+        shared = function, arguments, _Listener(on_frames)
+        tasks = BlockTasks(self.prepared(frames), _apply_and_tell, shared, self._keep)
+        (results,) = self.compute(tasks.in_turn())
+        return list(results)
 
     def compute(self, *collections: Any) -> tuple[Any, ...]:
         """Compute dask collections whose tasks can run in this process only."""
@@ -224,8 +221,8 @@ def _done(number_of: "dict[Future[Any], int]") -> Iterator[tuple[int, Any]]:
         yield number_of.pop(future), future.result()
 
 
-def _measure_and_tell(
-    function: Callable[..., Any], block: Any, first: int, arguments: tuple[Any, ...], listener: _Listener
+def _apply_and_tell(
+    block: Any, first: int, function: Callable[..., Any], arguments: tuple[Any, ...], listener: _Listener
 ) -> Any:
     result = function(block, first, *arguments)
     listener.on_frames(len(block))

@@ -12,6 +12,7 @@ from uuid import uuid4
 import h5py
 
 from ..errors import FileError, OutputExistsError, SeriesError
+from .growing import GrowingFile
 from .layout import is_writable, where
 
 #: What a series can be written to: a path, or an open group.
@@ -93,7 +94,6 @@ def open_output(output: Output, *, overwrite: bool, scratch: Path | None = None)
     try:
         with _open_partial(partial) as file:
             yield file
-        _bring_to_disk(partial)
         _publish(partial, target, overwrite=overwrite)
     except BaseException:
         # On a disk that cannot be written to any more, this fails too; the first error is the one to report.
@@ -106,15 +106,17 @@ def open_output(output: Output, *, overwrite: bool, scratch: Path | None = None)
 def _open_partial(partial: Path) -> Iterator[h5py.File]:
     with writing_in(partial.parent):
         file = h5py.File(partial, "w-", meta_block_size=_METADATA_BLOCK_BYTES)
-    try:
-        yield file
-    except BaseException:
-        # A full disk fails again on closing; the first error is the one to report.
-        with suppress(OSError, RuntimeError):
+    with GrowingFile(partial) as growing:
+        try:
+            yield file
+        except BaseException:
+            # A full disk fails again on closing; the first error is the one to report.
+            with suppress(OSError, RuntimeError):
+                file.close()
+            raise
+        with writing_in(partial.parent):
             file.close()
-        raise
-    with writing_in(partial.parent):
-        file.close()
+            growing.bring_rest()
 
 
 @contextmanager
@@ -140,11 +142,6 @@ def _check_group(group: h5py.Group) -> None:
         raise FileError(f"the output {where(group)} is open read-only: open it with mode 'a'.")
     if len(group) > 0:
         raise OutputExistsError(f"the output group {where(group)} is not empty: give an empty group.")
-
-
-def _bring_to_disk(path: Path) -> None:
-    with writing_in(path.parent), open(path, "rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _publish(partial: Path, target: Path, *, overwrite: bool) -> None:

@@ -116,9 +116,8 @@ class SeriesWriter(ProcessLocal):
             if self._template is not None:
                 self._template.close()
 
-    def __setitem__(self, where: tuple[slice, ...], block: NDArray[Any]) -> None:
-        """Encode and store the frames of one block."""
-        first = where[0].start
+    def write(self, first: int, block: NDArray[Any]) -> None:
+        """Encode and store the frames of one block, the first of which is at a position."""
         self._check(first, block)
         if len(block) == 0:  # dask may cut blocks without frames
             return

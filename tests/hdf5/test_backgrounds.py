@@ -11,7 +11,6 @@ from flimage_dask.hdf5.layout import RAW
 from flimage_dask.hdf5.writer import SeriesWriter
 
 SHAPE = (5, 7)
-WHOLE = (slice(None), slice(None))
 FRAMES = np.random.default_rng(0).normal(100, 10, (12, *SHAPE)).astype(np.float32)
 
 
@@ -48,7 +47,7 @@ def write(group, background, order=(0, 5, 9), dtype="float32", **options):
     )
     with writer:
         for first in order:
-            writer[(slice(first, stops[first]), *WHOLE)] = FRAMES[first : stops[first]]
+            writer.write(first, FRAMES[first : stops[first]])
     assert writer.n_stored == 12
 
 

@@ -16,7 +16,6 @@ from flimage_dask.hdf5.layout import BACKGROUNDS, PICTURE_ATTRIBUTES, RAW, VERSI
 from flimage_dask.hdf5.writer import SeriesWriter
 
 SHAPE = (5, 7)
-WHOLE = (slice(None), slice(None))
 FRAMES = np.random.default_rng(0).normal(100, 10, (12, *SHAPE)).astype(np.float32)
 
 
@@ -40,10 +39,6 @@ def open_writer(group, dtype="float32", columns=None, n_frames=12, on_stored=Non
     )
 
 
-def put(writer, first, block):
-    writer[(slice(first, first + len(block)), *WHOLE)] = block
-
-
 def stored_frames(group):
     return np.stack([group[f"fli_{k}/{RAW}"][...] for k in range(len(group))])
 
@@ -51,7 +46,7 @@ def stored_frames(group):
 def test_blocks_in_order_become_a_series(group):
     with open_writer(group) as writer:
         for first in range(0, 12, 4):
-            put(writer, first, FRAMES[first : first + 4])
+            writer.write(first, FRAMES[first : first + 4])
 
     assert writer.n_stored == 12
     np.testing.assert_array_equal(stored_frames(group), FRAMES)
@@ -63,7 +58,7 @@ def test_blocks_in_any_order_give_the_same_frames_in_the_same_order(tmp_path, or
     with h5py.File(tmp_path / "out.h5", "w") as file:
         with open_writer(file) as writer:
             for first in order:
-                put(writer, first, FRAMES[first : stops[first]])
+                writer.write(first, FRAMES[first : stops[first]])
         np.testing.assert_array_equal(stored_frames(file), FRAMES)
         offsets = [file[f"fli_{k}/{RAW}"].id.get_chunk_info(0).byte_offset for k in range(12)]
 
@@ -74,17 +69,17 @@ def test_the_same_blocks_give_the_same_bytes_whatever_their_order(tmp_path):
     for name, order in (("a.h5", [0, 4, 8]), ("b.h5", [8, 4, 0])):
         with h5py.File(tmp_path / name, "w") as file, open_writer(file, columns={"time": list(range(12))}) as writer:
             for first in order:
-                put(writer, first, FRAMES[first : first + 4])
+                writer.write(first, FRAMES[first : first + 4])
 
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
 def test_a_block_that_is_written_again_changes_nothing(group):
     with open_writer(group) as writer:
-        put(writer, 0, FRAMES[:6])
-        put(writer, 0, FRAMES[:6])
-        put(writer, 6, FRAMES[6:])
-        put(writer, 0, FRAMES[:6])
+        writer.write(0, FRAMES[:6])
+        writer.write(0, FRAMES[:6])
+        writer.write(6, FRAMES[6:])
+        writer.write(0, FRAMES[:6])
 
     assert writer.n_stored == 12
     np.testing.assert_array_equal(stored_frames(group), FRAMES)
@@ -92,8 +87,8 @@ def test_a_block_that_is_written_again_changes_nothing(group):
 
 def test_a_block_without_frames_does_not_stand_for_the_one_that_begins_there(group):
     with open_writer(group) as writer:
-        put(writer, 0, FRAMES[:0])
-        put(writer, 0, FRAMES)
+        writer.write(0, FRAMES[:0])
+        writer.write(0, FRAMES)
 
     assert writer.n_stored == 12
 
@@ -102,7 +97,7 @@ def test_threads_write_at_once(group):
     frames = np.random.default_rng(1).normal(size=(200, *SHAPE)).astype(np.float32)
     stored = []
     with open_writer(group, n_frames=200, on_stored=stored.append) as writer, ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda first: put(writer, first, frames[first : first + 4]), reversed(range(0, 200, 4))))
+        list(threads.map(lambda first: writer.write(first, frames[first : first + 4]), reversed(range(0, 200, 4))))
 
     assert writer.n_stored == sum(stored) == 200
     np.testing.assert_array_equal(stored_frames(group), frames)
@@ -112,9 +107,9 @@ def test_blocks_that_wait_too_long_are_stored_out_of_order(tmp_path):
     with h5py.File(tmp_path / "out.h5", "w") as file:
         with open_writer(file, most_waiting_bytes=3 * FRAMES[0].nbytes) as writer:
             for first in (8, 4):
-                put(writer, first, FRAMES[first : first + 4])
+                writer.write(first, FRAMES[first : first + 4])
             assert writer.n_stored > 0
-            put(writer, 0, FRAMES[:4])
+            writer.write(0, FRAMES[:4])
         assert writer.n_stored == 12
         np.testing.assert_array_equal(stored_frames(file), FRAMES)
 
@@ -123,7 +118,7 @@ def test_blocks_that_wait_too_long_are_stored_out_of_order(tmp_path):
 def test_frames_of_each_type_are_read_back_bit_by_bit(group, dtype):
     frames = (np.abs(FRAMES) % 2 > 1 if dtype == "bool" else np.abs(FRAMES)).astype(dtype)
     with open_writer(group, dtype) as writer:
-        put(writer, 0, frames)
+        writer.write(0, frames)
 
     read = stored_frames(group)
     assert group[f"fli_0/{RAW}"].dtype == np.dtype(dtype)
@@ -132,7 +127,7 @@ def test_frames_of_each_type_are_read_back_bit_by_bit(group, dtype):
 
 def test_frames_are_converted_to_the_type_of_the_output(group):
     with open_writer(group, "float64") as writer:
-        put(writer, 0, np.asfortranarray(FRAMES)[:, ::-1])
+        writer.write(0, np.asfortranarray(FRAMES)[:, ::-1])
 
     np.testing.assert_array_equal(stored_frames(group), FRAMES[:, ::-1].astype(float))
 
@@ -141,7 +136,7 @@ def test_special_values_of_floats_survive(group):
     frames = np.full((1, *SHAPE), np.nan, np.float32)
     frames[0, 0, :3] = np.inf, -np.inf, -0.0
     with open_writer(group, n_frames=1) as writer:
-        put(writer, 0, frames)
+        writer.write(0, frames)
 
     assert stored_frames(group).tobytes() == frames.tobytes()
 
@@ -159,7 +154,7 @@ def test_each_frame_has_its_own_values_and_those_of_all(group):
         "sim center": [np.array([1.0, 2.0])] * 3,
     }
     with open_writer(group, columns=columns, n_frames=3) as writer:
-        put(writer, 0, FRAMES[:3])
+        writer.write(0, FRAMES[:3])
 
     for k in range(3):
         expected = {key for key, column in columns.items() if column[k] is not None}
@@ -172,7 +167,7 @@ def test_each_frame_has_its_own_values_and_those_of_all(group):
 def test_frames_on_disk_are_shown_as_pictures(tmp_path):
     with h5py.File(tmp_path / "out.h5", "w") as file:
         with open_writer(file) as writer:
-            put(writer, 0, FRAMES)
+            writer.write(0, FRAMES)
         assert dict(file[f"fli_3/{RAW}"].attrs) == PICTURE_ATTRIBUTES
         assert len(file[f"fli_3/{BACKGROUNDS}"]) == 0
 
@@ -182,7 +177,7 @@ def test_the_real_flimage_reads_the_same_values(tmp_path):
     columns = {"time": list(np.arange(12.0)), "identifier": [f"id{k}" for k in range(12)]}
     versions = {key: [version] * 12 for key, version in VERSION_ATTRIBUTES.items()}
     with h5py.File(tmp_path / "out.h5", "w") as file, open_writer(file, columns={**columns, **versions}) as writer:
-        put(writer, 0, FRAMES)
+        writer.write(0, FRAMES)
 
     with flimage.FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as series:
         assert len(series) == 12
@@ -211,7 +206,7 @@ def test_the_encoding_follows_from_the_first_block_whichever_comes_first(tmp_pat
     with h5py.File(tmp_path / "out.h5", "w") as file:
         with open_writer(file, n_frames=16) as writer:
             for first in order:
-                put(writer, first, blocks[first])
+                writer.write(first, blocks[first])
         assert {filters(file[f"fli_{k}/{RAW}"]) for k in range(16)} == {("gzip", is_shuffled, True)}
         np.testing.assert_array_equal(stored_frames(file), np.concatenate([blocks[0], blocks[8]]))
 
@@ -221,25 +216,25 @@ def test_the_encoding_follows_from_the_first_block_whichever_comes_first(tmp_pat
 
 def test_a_block_of_another_shape_is_named(group):
     with open_writer(group) as writer, pytest.raises(ParameterError, match=r"starts at frame 4 .*\(7, 5\).*\(5, 7\)"):
-        put(writer, 4, np.zeros((2, 7, 5)))
+        writer.write(4, np.zeros((2, 7, 5)))
 
 
 @pytest.mark.parametrize("n_before", [0, 4])
 def test_a_closed_writer_refuses_a_late_block(group, n_before):
     with open_writer(group) as writer:
-        put(writer, 0, FRAMES[:n_before])
+        writer.write(0, FRAMES[:n_before])
 
     with pytest.raises(FileError, match="was closed before all its frames"):
-        put(writer, 4, FRAMES[4:8])
+        writer.write(4, FRAMES[4:8])
     assert len(group) == n_before
 
 
 def test_a_writer_whose_file_is_closed_says_so(tmp_path):
     with h5py.File(tmp_path / "out.h5", "w") as file:
         writer = open_writer(file)
-        put(writer, 0, FRAMES[:4])
+        writer.write(0, FRAMES[:4])
     with writer, pytest.raises((FileError, ValueError)):
-        put(writer, 4, FRAMES[4:])
+        writer.write(4, FRAMES[4:])
 
 
 def test_an_output_larger_than_its_disk_is_refused_at_once(tmp_path):
@@ -248,7 +243,7 @@ def test_an_output_larger_than_its_disk_is_refused_at_once(tmp_path):
         open_writer(file, n_frames=10**15) as writer,
         pytest.raises(FileError, match=r"needs about .* GB, but the disk of .* GB left"),
     ):
-        put(writer, 0, FRAMES)
+        writer.write(0, FRAMES)
 
 
 def test_a_writer_is_found_again_in_its_own_process_only(group, tmp_path):
@@ -274,5 +269,5 @@ def test_the_real_series_survives_being_written_again(shared_data, tmp_path):
             on_stored=lambda n: None,
         )
         with writer:
-            put(writer, 0, frames)
+            writer.write(0, frames)
         np.testing.assert_array_equal(stored_frames(file), frames)
