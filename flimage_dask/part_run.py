@@ -84,11 +84,11 @@ class PartRun:
         UnfinishedRunError
             (a FileExistsError) if parts of another run lie there.
         """
+        refuse_parts(self.folder, resume=self.resume)
         if self.resume and self.folder.note():
             self._check_same()
             self.folder.discard_unfinished()
         else:
-            refuse_parts(self.folder, resume=self.resume)
             self.folder.remove()
             self.folder.create(self._identity, {name: text() for name, text in self.keepsakes.items()})
         try:
@@ -273,13 +273,18 @@ def keepsake(output: Output, name: str) -> str | None:
 
 
 def refuse_parts(folder: PartFolder, *, resume: bool | None) -> None:
-    """Refuse to start where an earlier run left parts, unless it is said what to do with them.
+    """Refuse to start where another run is at work, or left parts and it is not said what to do with them.
 
     Raises
     ------
     UnfinishedRunError
-        (a FileExistsError) if there are parts and `resume` is None.
+        (a FileExistsError) if a run of another process is at work, or if there are parts and `resume` is None.
     """
+    if folder.is_in_use():
+        raise UnfinishedRunError(
+            f"another run is writing the same output, with its blocks in '{folder.path}': wait until it ends, or write "
+            f"to another file."
+        )
     if resume is None and folder.exists():
         raise UnfinishedRunError(
             f"an earlier run left {len(folder.finished())} finished blocks in '{folder.path}': go on with resume=True, "

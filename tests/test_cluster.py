@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,10 +20,12 @@ from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning,
 from flimage_dask.block_tasks import BlockTasks
 from flimage_dask.cluster import Cluster
 from flimage_dask.errors import ClusterError, OutputExistsError, UnfinishedRunError
+from flimage_dask.hdf5.leftovers import find_leftovers
 from flimage_dask.hdf5.parts import PartFolder
+from flimage_dask.view.leftovers import leftovers_text
 
 from .conftest import make_bleaching_frames, write_series_file
-from .hands import HandStartedCluster
+from .hands import HandStartedCluster, wait_for
 
 BORDER = 5
 
@@ -393,6 +396,41 @@ def test_threads_start_again_if_they_are_told_to(client, tmp_path):
     with dask.config.set(scheduler="threads"):
         to_hdf5(frames, path, resume=False)
     assert left_over(tmp_path) == []
+
+
+RUN_THAT_WAITS = """
+import sys, time
+from pathlib import Path
+import dask.array as da
+from flimage_dask import to_hdf5
+
+folder = Path(sys.argv[1])
+
+def wait(block):
+    while not (folder / "go").exists():
+        time.sleep(0.02)
+    return block
+
+frames = da.ones((40, 8, 8), chunks=(10, -1, -1))
+to_hdf5(frames.map_blocks(wait, meta=frames._meta), folder / "out.h5", resume=True)
+"""
+
+
+def test_a_run_keeps_its_hands_off_what_another_one_is_writing(tmp_path):
+    path = tmp_path / "out.h5"
+    other = subprocess.Popen([sys.executable, "-c", RUN_THAT_WAITS, str(tmp_path)], cwd=Path(__file__).parents[1])
+    try:
+        wait_for(lambda: PartFolder.of(path).is_in_use() or other.poll() is not None)
+        for resume in (None, True, False):
+            with pytest.raises(UnfinishedRunError, match="another run is writing the same output"):
+                to_hdf5(da.zeros((40, 8, 8), chunks=(10, -1, -1)), path, resume=resume)
+        (leftover,) = find_leftovers(tmp_path)
+        leftover.remove()
+        assert "being written" in leftovers_text(tmp_path, [leftover], removed=False)
+    finally:
+        (tmp_path / "go").touch()
+        assert other.wait(60) == 0
+    assert np.all(values(path) == 1)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit", "empty", "another run", "missing"])

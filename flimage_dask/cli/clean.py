@@ -13,10 +13,12 @@ from .options import PATH, examples
     epilog=examples("flimage-dask clean", "flimage-dask clean results --remove"),
 )
 @click.argument("folder", type=PATH, default=".")
-@click.option("--remove", is_flag=True, help="Remove what is listed. Do not while a run still writes there.")
+@click.option("--remove", is_flag=True, help="Remove what is listed, but not what is being written.")
 @traceback_option
 def clean(folder: Path, remove: bool) -> None:
     """List what runs that did not end left in FOLDER (here by default): finished blocks, and unfinished outputs.
+
+    Outputs that are being written at the moment are listed as such and stay.
 
     The same command with --resume goes on with finished blocks.
     """

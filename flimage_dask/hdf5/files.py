@@ -120,6 +120,15 @@ def open_path(path: Path, h5mode: str) -> h5py.File:
         raise _explained(path, h5mode, error) from error
 
 
+def is_being_written(path: Path) -> bool:
+    """Tell whether another process has a file open for writing, where its file system knows of locks."""
+    try:
+        open_path(path, "r").close()
+    except FileError as error:
+        return isinstance(error, FileLockedError)
+    return False
+
+
 def _open_url(url: Url, h5mode: str) -> h5py.File:
     if h5mode != "r":
         raise ParameterError(

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileError, FileMissingError
+from .files import is_being_written
+from .output import PARTIAL
 from .parts import PartFolder
 
 _PARTS = re.compile(r"\.(?P<target>.+)\.parts")
-_PARTIAL = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{8}\.partial")
+_PARTIAL = re.compile(rf"\.(?P<target>.+)\.[0-9a-f]{{8}}{re.escape(PARTIAL)}")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Leftover:
         Its size.
     age
         Time since it last changed [s].
+    is_in_use
+        Whether the run still goes on, in another process.
     """
 
     path: Path
@@ -37,9 +41,12 @@ class Leftover:
     n_blocks: int | None
     n_bytes: int
     age: float
+    is_in_use: bool
 
     def remove(self) -> None:
-        """Remove it."""
+        """Remove it, unless the run still goes on."""
+        if self.is_in_use:
+            return
         if self.n_blocks is None:
             self.path.unlink(missing_ok=True)
         else:
@@ -66,9 +73,11 @@ def _leftovers(folder: Path) -> Iterator[Leftover]:
     for path in folder.iterdir():
         if (found := _PARTS.fullmatch(path.name)) and path.is_dir():
             parts = PartFolder(path)
-            yield Leftover(path, folder / found["target"], len(parts.finished()), parts.size(), _age(path))
+            n_blocks = len(parts.finished())
+            yield Leftover(path, folder / found["target"], n_blocks, parts.size(), _age(path), parts.is_in_use())
         elif (found := _PARTIAL.fullmatch(path.name)) and path.is_file():
-            yield Leftover(path, folder / found["target"], None, path.stat().st_size, _age(path))
+            n_bytes, is_in_use = path.stat().st_size, is_being_written(path)
+            yield Leftover(path, folder / found["target"], None, n_bytes, _age(path), is_in_use)
 
 
 def _age(path: Path) -> float:

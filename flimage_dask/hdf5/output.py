@@ -19,6 +19,9 @@ from .layout import is_writable, where
 Output: TypeAlias = str | os.PathLike[str] | h5py.Group
 
 
+#: How the names of outputs that are not whole end.
+PARTIAL = ".partial"
+
 # What describes the frames lies together in pieces of this size, so that a reader behind a URL gets that of
 # many frames with one request, and the pixels of neighbouring frames with another.
 _METADATA_BLOCK_BYTES = 256 << 10
@@ -90,7 +93,7 @@ def open_output(output: Output, *, overwrite: bool, scratch: Path | None = None)
         return
     # A link is followed, so that the file it leads to is replaced, on its own disk.
     target = Path(output).resolve()
-    partial = (scratch or target.parent) / f".{target.name}.{uuid4().hex[:8]}.partial"
+    partial = (scratch or target.parent) / f".{target.name}.{uuid4().hex[:8]}{PARTIAL}"
     try:
         with _open_partial(partial) as file:
             yield file

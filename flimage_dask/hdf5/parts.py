@@ -24,7 +24,9 @@ from isal import isal_zlib
 
 from ..errors import FileError, FileMissingError
 from .encoding import Chunk
+from .files import is_being_written
 from .filters import Bytes
+from .output import PARTIAL
 
 _MAGIC = b"flimage_dask part 1\n"
 _SIZE_OF_HEADER = struct.Struct("<Q")
@@ -127,6 +129,10 @@ class PartFolder:
     def exists(self) -> bool:
         """Tell whether it is there."""
         return self.path.is_dir()
+
+    def is_in_use(self) -> bool:
+        """Tell whether a run of another process is making its output here."""
+        return any(map(is_being_written, self.path.glob(f"*{PARTIAL}")))
 
     def create(self, note: Mapping[str, Any], keepsakes: Mapping[str, str]) -> None:
         """Make the folder, with a note about the run and texts for the run that goes on with it, by name."""

@@ -27,12 +27,14 @@ def leftovers_text(folder: Path, found: Sequence[Leftover], *, removed: bool) ->
         f"{_age(leftover):>8} old"
         for leftover in found
     ]
-    total = format_size(sum(leftover.n_bytes for leftover in found))
+    total = format_size(sum(leftover.n_bytes for leftover in found if not leftover.is_in_use))
     end = f"removed {total}." if removed else f"{total} in all. Remove them with --remove."
     return "\n".join([f"unfinished outputs in '{clean(str(folder))}':", "", *lines, "", end])
 
 
 def _kind(leftover: Leftover) -> str:
+    if leftover.is_in_use:
+        return "being written"
     return "not whole" if leftover.n_blocks is None else counted(leftover.n_blocks, "block")
 
 
