@@ -65,17 +65,25 @@ def failed(code, *arguments):
     return line
 
 
-def started(*arguments, **options):
-    """Start the command as a process of its own."""
-    code = "from flimage_dask.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        **options,
+@pytest.fixture
+def start():
+    """Return what starts the command as a process of its own, which ends with the test at the latest."""
+    # Whoever runs tests in the background may have told their processes to ignore Ctrl-C.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); " + (
+        "from flimage_dask.cli import main; main()"
     )
+    processes = []
+
+    def start_command(*arguments, **options):
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        pipe = subprocess.PIPE
+        processes.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, encoding="utf-8", **options))
+        return processes[-1]
+
+    yield start_command
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 # help and version
@@ -492,22 +500,22 @@ def test_an_interrupt_is_one_line_and_130(recorded, out, monkeypatch):
 # processes
 
 
-def test_a_process_exits_with_the_code_of_the_failure(recorded, tmp_path):
-    stdout, stderr = (process := started("correct", recorded, tmp_path / "out.h5", "--border", 99)).communicate()
+def test_a_process_exits_with_the_code_of_the_failure(start, recorded, tmp_path):
+    stdout, stderr = (process := start("correct", recorded, tmp_path / "out.h5", "--border", 99)).communicate()
     assert (process.returncode, stdout) == (2, "")
     assert stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_corrects_a_series(recorded, out):
-    stdout, stderr = (process := started("correct", recorded, out, "--json")).communicate()
+def test_a_process_corrects_a_series(start, recorded, out):
+    stdout, stderr = (process := start("correct", recorded, out, "--json")).communicate()
     assert (process.returncode, stderr) == (0, "")
     assert json.loads(stdout)["output"] == str(out)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_a_process_that_is_interrupted_leaves_no_output(tmp_path):
-    process = started("demo", "demo", "--frames", 100_000, "--size", 128, cwd=tmp_path)
+def test_a_process_that_is_interrupted_leaves_no_output(start, tmp_path):
+    process = start("demo", "demo", "--frames", 100_000, "--size", 128, cwd=tmp_path)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("demo/.series.h5.*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -520,9 +528,9 @@ def test_a_process_that_is_interrupted_leaves_no_output(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("who", [("--workers", 1), ("--resume",)], ids=str)
-def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(long_recording, tmp_path, out, who):
+def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(start, long_recording, tmp_path, out, who):
     parts = tmp_path / ".out.h5.parts"
-    process = started("correct", long_recording, out, *who, start_new_session=True)
+    process = start("correct", long_recording, out, *who, start_new_session=True)
     deadline = time.monotonic() + 60
     while len(list(parts.glob("*.part"))) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -543,8 +551,8 @@ def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(long_recording, tm
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_a_run_that_is_interrupted_twice_ends_at_once(long_recording, tmp_path, out):
-    process = started("correct", long_recording, out, "--workers", 1, start_new_session=True)
+def test_a_run_that_is_interrupted_twice_ends_at_once(start, long_recording, tmp_path, out):
+    process = start("correct", long_recording, out, "--workers", 1, start_new_session=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".out.h5.parts/*.part")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -593,8 +601,8 @@ def test_a_scheduler_that_does_not_answer_is_named(recorded, out, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
-def test_a_reader_that_goes_away_is_no_reason_to_complain(recorded):
-    process = started("info", recorded)
+def test_a_reader_that_goes_away_is_no_reason_to_complain(start, recorded):
+    process = start("info", recorded)
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
