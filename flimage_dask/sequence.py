@@ -202,7 +202,7 @@ class FrameSequence(ABC, Generic[View]):
             if number is None or number not in self._numbers:
                 raise FrameNotFoundError(f"no frame of {self!r} has the identifier '{index}'.")
             return self._image(number)
-        return self._image(int(self._numbers_at([index])[0]))
+        return self._image(self._number_at(_position(index)))
 
     def set_bg_data(self, bg_data: FLImage | BackgroundData) -> None:
         """Set one measured background for all frames, stored once and shared by hard links.
@@ -259,14 +259,26 @@ class FrameSequence(ABC, Generic[View]):
             return np.arange(numbers.start, numbers.stop, numbers.step)
         return numbers
 
+    def _number_at(self, position: int) -> int:
+        """Turn a position, negative ones from the end, into the number of a frame."""
+        self._check_positions(np.array([position]))
+        return int(self._numbers[position])
+
     def _numbers_at(self, indices: list[Any] | NDArray[Any]) -> NDArray[np.int64]:
         """Turn positions, negative ones from the end, into numbers of frames."""
-        try:
-            positions = np.array([operator.index(index) for index in indices], np.int64)
-        except TypeError as error:
-            raise ParameterError(f"frames have integer indices, identifiers or slices: {error}.") from error
+        positions = np.array([_position(index) for index in indices], np.int64)
+        self._check_positions(positions)
+        return self._number_array()[positions]
+
+    def _check_positions(self, positions: NDArray[np.int64]) -> None:
         n_frames = len(self)
         outside = positions[(positions < -n_frames) | (positions >= n_frames)]
         if outside.size:
             raise FrameNotFoundError(f"no frame {outside[0]}: {self!r} has {n_frames} frames.")
-        return self._number_array()[positions]
+
+
+def _position(index: Any) -> int:
+    try:
+        return operator.index(index)
+    except TypeError as error:
+        raise ParameterError(f"frames have integer indices, identifiers or slices: {error}.") from error

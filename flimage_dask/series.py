@@ -9,7 +9,7 @@ import h5py
 from .correctable import CorrectableFrames
 from .correction.bleaching import BleachingEstimate
 from .errors import ParameterError
-from .hdf5.files import GroupHolder, H5File, bound_metadata_cache, check_writable, noticing_damage
+from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage
 from .hdf5.layout import ESTIMATE, IDENTIFIER, check_is_series
 from .image import FLImage
 from .meta import FLMetaDict
@@ -71,9 +71,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
         try:
             with noticing_damage(self.h5):
                 check_is_series(self.h5)
-                CorrectableFrames.__init__(self, SeriesStore(self.h5))
-                if self._is_owner:
-                    bound_metadata_cache(self.h5.file, len(self))
+                CorrectableFrames.__init__(self, SeriesStore(self.h5, owns_file=self._is_owner))
             for image in flimage_list:
                 self.add_flimage(image)
             if meta:
@@ -137,6 +135,11 @@ class FLSeries(GroupHolder, CorrectableFrames):
     @property
     def _numbers(self) -> range:
         return range(self._store.count())
+
+    def _number_at(self, position: int) -> int:
+        # A frame that is there is found without counting the others.
+        is_there = position >= 0 and self._store.has(position)
+        return position if is_there else super()._number_at(position)
 
     def _select(self, numbers: Numbers) -> "SeriesView":
         return SeriesView(self._store, numbers)

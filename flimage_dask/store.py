@@ -9,7 +9,7 @@ from .frame_source import FrameSource
 from .hdf5.attributes import read_column
 from .hdf5.changes import FRAMES, IMAGES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
-from .hdf5.files import noticing_damage
+from .hdf5.files import bound_metadata_cache, noticing_damage
 from .hdf5.index import SeriesIndex
 from .hdf5.layout import IDENTIFIER, check_no_gap, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
@@ -27,10 +27,13 @@ class SeriesStore:
     ----------
     group
         The group that holds ``fli_0``, ``fli_1``, …
+    owns_file
+        Whether nobody else set up the file, such as what HDF5 keeps of it in memory.
     """
 
-    def __init__(self, group: h5py.Group) -> None:
+    def __init__(self, group: h5py.Group, *, owns_file: bool = False) -> None:
         self._group = group
+        self._bounds_cache = owns_file
         self._n_frames = 0
         self.changes = FileChanges.watch(group)
         self._remembered = Remembered(self.changes)
@@ -51,7 +54,16 @@ class SeriesStore:
         with noticing_damage(group):
             if frame_name(n_frames) in group or (n_frames and frame_name(n_frames - 1) not in group):
                 self._n_frames = n_frames = count_frames(group)
+        if self._bounds_cache:
+            bound_metadata_cache(group.file, n_frames)
+            self._bounds_cache = False
         return n_frames
+
+    def has(self, number: int) -> bool:
+        """Tell whether there is a frame of a number."""
+        group = self.group
+        with noticing_damage(group):
+            return frame_name(number) in group
 
     def check_no_gap(self) -> None:
         """Refuse a series with frames that counting passed over; before whatever visits all frames."""

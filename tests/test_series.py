@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flimage_dask import FLImage, FLSeries
+from flimage_dask import FLImage, FLSeries, store
 from flimage_dask.errors import FileError, FrameNotFoundError, ParameterError, SeriesError
 from flimage_dask.hdf5 import layout
 
@@ -280,6 +280,15 @@ def test_a_long_series_is_counted_by_looking_for_its_last_frame(n_frames):
             patch.setattr(layout, "_MANY_FRAMES", -1)
             patch.setattr(layout, "_count_all", lambda group: pytest.fail("all links were visited"))
             assert layout.count_frames(file) == n_frames
+
+
+def test_a_frame_that_is_there_is_found_without_counting_the_others(series_path, monkeypatch):
+    def refuse(group):
+        raise AssertionError("counted")
+
+    monkeypatch.setattr(store, "count_frames", refuse)
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        assert fls[1].shape == fls[0].shape
 
 
 def test_frames_of_unequal_shape_can_be_indexed_but_are_no_array(tmp_path):
