@@ -137,9 +137,8 @@ class FLSeries(GroupHolder, CorrectableFrames):
         return range(self._store.count())
 
     def _number_at(self, position: int) -> int:
-        # A frame that is there is found without counting the others.
-        is_there = position >= 0 and self._store.has(position)
-        return position if is_there else super()._number_at(position)
+        # The first frame, which tells the shape of all, is found without counting the others.
+        return 0 if position == 0 and self._store.has(0) else super()._number_at(position)
 
     def _select(self, numbers: Numbers) -> "SeriesView":
         return SeriesView(self._store, numbers)

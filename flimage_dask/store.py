@@ -28,7 +28,8 @@ class SeriesStore:
     group
         The group that holds ``fli_0``, ``fli_1``, …
     owns_file
-        Whether nobody else set up the file, such as what HDF5 keeps of it in memory.
+        Whether the file was opened for this series alone, so that what HDF5 keeps of it in memory may be bounded
+        once the frames are counted.
     """
 
     def __init__(self, group: h5py.Group, *, owns_file: bool = False) -> None:

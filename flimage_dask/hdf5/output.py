@@ -109,17 +109,19 @@ def open_output(output: Output, *, overwrite: bool, scratch: Path | None = None)
 def _open_partial(partial: Path) -> Iterator[h5py.File]:
     with writing_in(partial.parent):
         file = h5py.File(partial, "w-", meta_block_size=_METADATA_BLOCK_BYTES)
-    with GrowingFile(partial) as growing:
-        try:
-            yield file
-        except BaseException:
-            # A full disk fails again on closing; the first error is the one to report.
-            with suppress(OSError, RuntimeError):
-                file.close()
-            raise
+    try:
         with writing_in(partial.parent):
+            growing = GrowingFile(partial)
+        with growing:
+            yield file
+            with writing_in(partial.parent):
+                file.close()
+                growing.bring_rest()
+    except BaseException:
+        # A full disk fails again on closing; the first error is the one to report.
+        with suppress(OSError, RuntimeError):
             file.close()
-            growing.bring_rest()
+        raise
 
 
 @contextmanager
