@@ -14,6 +14,7 @@ from dask.blockwise import Blockwise
 from dask.core import get_dependencies
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.optimization import cull
 from numpy.typing import NDArray
 
 
@@ -61,6 +62,7 @@ class BlockTasks:
         # Where blocks depend on each other, tasks of another group would be fused in another way, under the
         # same names.
         self._may_be_fused = _is_blockwise(frames)
+        self._are_apart = _common_tasks(frames) <= set(_single_tasks(frames).values())
 
     def of(self, numbers: list[int]) -> list[Delayed]:
         """Return the results for some blocks of frames as lazy values, ready to be computed as they are.
@@ -68,31 +70,38 @@ class BlockTasks:
         Everything that leads to a result is one task, if blocks do not depend on each other. On a cluster those of
         the first frames come first; by itself dask takes blocks in the order of their names, from the end.
         """
-        name, (keys, tasks) = self._results.name, self._tasks(numbers)
+        name, graph, keys = self._results.name, self._results.dask, self._keys(numbers)
+        tasks = dict(self._optimized(keys) if self._may_be_fused else graph.cull(set(keys)))
         priorities = {key: -number for key, number in _first_block_of(tasks, keys).items()}
         layer = MaterializedLayer(tasks, annotations={"priority": priorities.__getitem__})
         of_one_layer = HighLevelGraph({name: layer}, {name: set()})
         return [Delayed(key, of_one_layer, layer=name) for key in keys]
 
-    def in_turn(self) -> Delayed:
-        """Return the list of the results for all blocks as one lazy value, for which they are taken in turn.
+    def in_turn(self, n_together: int) -> Iterator[Delayed]:
+        """Give lists of the results for neighbouring blocks as lazy values, to be computed one after another.
 
-        A chain of empty tasks, each behind one block, gives them their order where priorities are not heeded.
+        A chain of empty tasks, each behind one block, gives blocks their order where priorities are not heeded.
+        dask takes memory for it that grows with the square of its length, so a list holds no more than
+        `n_together`, unless the first block and the last one depend on the same.
         """
-        name = f"in-turn-{self._results.name}"
-        keys, tasks = self._tasks(range(self._results.numblocks[0]))
-        last = None
-        for number, key in enumerate(keys):
-            tasks[name, number] = (_follow, key, last)
-            last = name, number
-        tasks[name] = (_collect, keys, last)
-        return Delayed(name, HighLevelGraph({name: MaterializedLayer(tasks)}, {name: set()}), layer=name)
+        numbers = range(self._results.numblocks[0])
+        for group in in_groups(numbers, n_together if self._are_apart else len(numbers)):
+            name = f"in-turn-{group[0]}-{self._results.name}"
+            keys = self._keys(group)
+            tasks, last = dict(self._optimized(keys)), None
+            for number, key in enumerate(keys):
+                tasks[name, number] = (_follow, key, last)
+                last = name, number
+            tasks[name] = (_collect, keys, last)
+            yield Delayed(name, HighLevelGraph({name: MaterializedLayer(tasks)}, {name: set()}), layer=name)
 
-    def _tasks(self, numbers: Iterable[int]) -> tuple[list[Any], dict[Any, Any]]:
-        """Return the keys of the results for some blocks, and all tasks that lead to them."""
-        graph = self._results.dask
-        keys = [(self._results.name, number, 0, 0) for number in numbers]
-        return keys, dict(self._results.__dask_optimize__(graph, keys) if self._may_be_fused else graph.cull(set(keys)))
+    def _keys(self, numbers: Iterable[int]) -> list[Any]:
+        return [(self._results.name, number, 0, 0) for number in numbers]
+
+    def _optimized(self, keys: list[Any]) -> Mapping[Any, Any]:
+        """Return the tasks that lead to some results, with slices moved to where frames are read."""
+        tasks: Mapping[Any, Any] = self._results.__dask_optimize__(self._results.dask, keys)
+        return tasks
 
 
 def in_groups(numbers: Iterable[int], size: int) -> Iterator[list[int]]:
@@ -105,10 +114,10 @@ def in_groups(numbers: Iterable[int], size: int) -> Iterator[list[int]]:
 def with_shared_values(frames: da.Array, keep: Callable[[list[Delayed]], list[Delayed]]) -> da.Array:
     """Compute what all blocks share once: where the frames are, an estimate, the mean of an array.
 
-    Such values are the layers of a single task.
+    Such values are the layers of a single task that the first block and the last one need.
     """
-    graph = frames.dask
-    keys = {name: next(iter(layer)) for name, layer in graph.layers.items() if len(layer) == 1}
+    graph, common = frames.dask, _common_tasks(frames)
+    keys = {name: key for name, key in _single_tasks(frames).items() if key in common}
     if frames.npartitions == 1 or not keys:
         return frames
     kept = keep([Delayed(key, graph, layer=name) for name, key in keys.items()])
@@ -117,13 +126,44 @@ def with_shared_values(frames: da.Array, keep: Callable[[list[Delayed]], list[De
     return da.Array(HighLevelGraph({**graph.layers, **values}, needs), frames.name, frames.chunks, meta=frames._meta)
 
 
+def _single_tasks(frames: da.Array) -> dict[str, Any]:
+    """Return the keys of layers that are a single task, by the names of the layers."""
+    return {name: next(iter(layer)) for name, layer in frames.dask.layers.items() if len(layer) == 1}
+
+
+def _common_tasks(frames: da.Array) -> set[Any]:
+    """Return the keys of the tasks that lead to the first block as well as to the last one."""
+    first, last = (_tasks_of(frames, number) for number in (0, frames.numblocks[0] - 1))
+    return first & last
+
+
+def _tasks_of(frames: da.Array, number: int) -> set[Any]:
+    """Return the keys of the tasks that lead to a block."""
+    key = (frames.name, number, 0, 0)
+    # Layers know roughly what they need of each other, without making all of their tasks.
+    needed, _ = cull(frames.dask.cull({key}).to_dict(), [key])
+    return set(needed)
+
+
 def _is_blockwise(frames: da.Array) -> bool:
     """Tell whether every block is made on its own, apart from values that all of them share."""
-    graph = frames.dask
+    graph, shared = frames.dask, set(_single_tasks(frames).values())
     names = [frames.name]
     for name in names:
         names.extend(graph.dependencies[name] - set(names))
-    return all(isinstance(graph.layers[name], Blockwise) or not graph.dependencies[name] for name in names)
+    return all(
+        isinstance(graph.layers[name], Blockwise)
+        or not graph.dependencies[name]
+        or _needs_each_task_once(graph, name, shared)
+        for name in names
+    )
+
+
+def _needs_each_task_once(graph: HighLevelGraph, name: str, shared: set[Any]) -> bool:
+    """Tell whether no two tasks of a layer, such as one of slices, need the same task, but for shared ones."""
+    layer, keys = graph.layers[name], graph.get_all_external_keys()
+    needed = [key for task in layer for key in layer.get_dependencies(task, keys) - shared]
+    return len(needed) == len(set(needed))
 
 
 def _first_block_of(tasks: Mapping[Any, Any], results: list[Any]) -> dict[Any, int]:

@@ -23,6 +23,10 @@ from .process_local import ProcessLocal
 # So many blocks of each thread that it never waits for the next ones.
 _BLOCKS_OF_A_GROUP = 8
 
+# Blocks that the scheduler is given at a time: so many that it hardly matters that threads wait for each other
+# at the end, and no more, because dask's own memory grows with them.
+_FEWEST_TOGETHER, _TOGETHER_FOR_A_THREAD = 256, 16
+
 
 class Workers(Protocol):
     """Anything that computes blocks of frames."""
@@ -143,6 +147,7 @@ class ThisProcess:
     ) -> Iterator[tuple[int, Any]]:
         """Apply a function to some blocks; see `Workers.run`."""
         self._warn()
+        get = self._get
         tasks = BlockTasks(frames, function, arguments, self._keep)
         with ThreadPoolExecutor(self.n_threads) as pool:
             number_of: dict[Future[Any], int] = {}
@@ -152,7 +157,7 @@ class ThisProcess:
                     graph = dict(results[0].dask)
                     for number, result in zip(group, results, strict=True):
                         needed, _ = cull(graph, [result.key])
-                        number_of[pool.submit(dask.get, needed, result.key)] = number
+                        number_of[pool.submit(get, needed, result.key)] = number
                     while len(number_of) > self.n_threads:
                         yield from _done(number_of)
                 while number_of:
@@ -168,14 +173,20 @@ class ThisProcess:
         on_frames: Callable[[int], None],
     ) -> list[Any]:
         """Apply a function to every block; see `Workers.measure`."""
+        self._warn()
         shared = function, arguments, _Listener(on_frames)
         tasks = BlockTasks(self.prepared(frames), _apply_and_tell, shared, self._keep)
-        (results,) = self.compute(tasks.in_turn())
-        return list(results)
+        n_together = max(_FEWEST_TOGETHER, _TOGETHER_FOR_A_THREAD * self.n_threads)
+        return [result for results in tasks.in_turn(n_together) for result in self._compute(results)[0]]
 
-    def compute(self, *collections: Any) -> tuple[Any, ...]:
-        """Compute dask collections whose tasks can run in this process only."""
-        self._warn()
+    @property
+    def _get(self) -> Callable[[Any, Any], Any]:
+        """What computes a graph in the thread that calls it, or as a client in this process can."""
+        scheduler: Any = get_scheduler() if self._scheduler is None else None
+        is_client = hasattr(getattr(scheduler, "__self__", None), "scheduler_info")
+        return scheduler if is_client else dask.get  # type: ignore[no-any-return]
+
+    def _compute(self, *collections: Any) -> tuple[Any, ...]:
         limit = {} if self._limit is None else {"num_workers": self._limit}
         scheduler = {} if self._scheduler is None else {"scheduler": self._scheduler}
         with dask.config.set(limit):
@@ -187,7 +198,9 @@ class ThisProcess:
             warn(f"{self._because}: the threads of this process do the work.", SchedulerWarning)
 
     def _keep(self, values: list[Delayed]) -> list[Delayed]:
-        return list(dask.persist(*values, scheduler="threads", num_workers=self.n_threads))
+        """Compute values, which stay in this process."""
+        computed = self._compute(*values)
+        return [Delayed(value.key, {value.key: found}) for value, found in zip(values, computed, strict=True)]
 
 
 def active_workers() -> ThisProcess | Cluster:
