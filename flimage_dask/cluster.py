@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .block_tasks import BlockTasks, in_groups, with_shared_values
 from .errors import ClusterError
-from .memory import reuse_freed_memory
+from .memory import reuse_freed_memory_as_a_worker
 
 # Each submission costs the client and the scheduler some 20 ms, whatever its size. It goes out while as many
 # blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.
@@ -190,7 +190,7 @@ def _try_folder(probe_of_client: str) -> str | None:
 
 
 def _on_worker(block: NDArray[Any], first: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    reuse_freed_memory()
+    reuse_freed_memory_as_a_worker()
     return function(block, first, *arguments)
 
 

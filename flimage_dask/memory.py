@@ -38,18 +38,28 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-# As far as glibc goes by itself where nobody has set its limits: it takes up to 32 MiB from memory that was freed
+# As far as glibc goes by itself once an array of 32 MiB was freed: it takes as much from memory that was freed
 # before, and gives back what exceeds twice that.
 _LARGEST_REUSED, _MOST_KEPT = 32 << 20, 64 << 20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+
+
+def reuse_freed_memory() -> None:
+    """Let this process take blocks from memory that it freed before, unless somebody has set the limits of glibc.
+
+    Otherwise most blocks are made of fresh pages, which several threads cannot ask for at a time.
+    """
+    if not any(setting in os.environ for setting in _SETTINGS):
+        reuse_freed_memory_as_a_worker()
 
 
 @cache
-def reuse_freed_memory() -> None:
-    """Let this process take blocks from memory that it freed before, where glibc was told to give all of it back.
+def reuse_freed_memory_as_a_worker() -> None:
+    """Let this process take blocks from memory that it freed before, though dask has told it to give all of it back.
 
-    The workers of dask are started so (``MALLOC_TRIM_THRESHOLD_``). Every block would be made of fresh pages, which
-    doubles the time of a run; kept is what some blocks take.
+    That is how dask starts its workers (``MALLOC_TRIM_THRESHOLD_``). Every block would be made of fresh pages, which
+    doubles the time of a run; kept is what some blocks take. ``MALLOC_MMAP_THRESHOLD_`` prevents it.
     """
     if platform.libc_ver()[0] != "glibc" or "MALLOC_MMAP_THRESHOLD_" in os.environ:
         return

@@ -26,6 +26,7 @@ from .correction.integers import in_type
 from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
 from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
+from .hdf5.lock import FileLock
 from .hdf5.output import Output
 from .hdf5.parts import DamagedPartError, Part, PartFolder
 from .hdf5.writer import SeriesWriter
@@ -85,19 +86,20 @@ class PartRun:
             (a FileExistsError) if parts of another run lie there.
         """
         refuse_parts(self.folder, resume=self.resume)
-        if self.resume and self.folder.note():
-            self._check_same()
-            self.folder.discard_unfinished()
-        else:
-            self.folder.remove()
-            self.folder.create(self._identity, {name: text() for name, text in self.keepsakes.items()})
-        try:
-            self.workers.check(self.folder.path)
-            yield
-        except BaseException as error:
-            self._leave(error)
-            raise
-        self.folder.remove()
+        with self.folder.taken() as lock:
+            if self.resume and self.folder.note():
+                self._check_same()
+                self.folder.discard_unfinished()
+            else:
+                self.folder.discard_all()
+                self.folder.create(self._identity, {name: text() for name, text in self.keepsakes.items()})
+            try:
+                self.workers.check(self.folder.path)
+                yield
+            except BaseException as error:
+                self._leave(error, lock)
+                raise
+            self._remove_folder(lock)
 
     def fill(self, writer: SeriesWriter) -> None:
         """Let workers write parts, and store them as they come."""
@@ -185,16 +187,21 @@ class PartRun:
             f"disk, or write to another one."
         )
 
-    def _leave(self, error: BaseException) -> None:
+    def _leave(self, error: BaseException, lock: FileLock) -> None:
         """Say how to go on with what is there; remove what nobody can use."""
         n_finished = len(self.folder.finished())
         if n_finished == 0 or isinstance(error, FileChangedError):
-            self.folder.remove()
+            self._remove_folder(lock)
             return
         error.add_note(
             f"{n_finished} of {self.frames.numblocks[0]} blocks are done: go on with resume=True, or start again with "
             f"resume=False."
         )
+
+    def _remove_folder(self, lock: FileLock) -> None:
+        # Not every system removes what is open.
+        lock.release()
+        self.folder.remove()
 
 
 class _Copied:
@@ -278,13 +285,10 @@ def refuse_parts(folder: PartFolder, *, resume: bool | None) -> None:
     Raises
     ------
     UnfinishedRunError
-        (a FileExistsError) if a run of another process is at work, or if there are parts and `resume` is None.
+        (a FileExistsError) if another run is at work, or if there are parts and `resume` is None.
     """
     if folder.is_in_use():
-        raise UnfinishedRunError(
-            f"another run is writing the same output, with its blocks in '{folder.path}': wait until it ends, or write "
-            f"to another file."
-        )
+        raise folder.in_use()
     if resume is None and folder.exists():
         raise UnfinishedRunError(
             f"an earlier run left {len(folder.finished())} finished blocks in '{folder.path}': go on with resume=True, "

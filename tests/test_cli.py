@@ -576,7 +576,7 @@ def test_what_is_left_over_is_listed_and_removed(tmp_path):
     (tmp_path / ".b.h5.01234567.partial").write_bytes(bytes(1500))
     listed = run("clean", tmp_path).stdout
     assert re.search(r"a\.h5 +0 blocks .*\n +b\.h5 +not whole +1\.5 kB +\d+ s old", listed)
-    assert "1.5 kB in all. Remove them with --remove." in listed
+    assert "1.5 kB can be removed with --remove." in listed
     assert "removed 1.5 kB." in run("clean", tmp_path, "--remove").stdout
     assert list(tmp_path.iterdir()) == []
     assert "does not exist" in failed(1, "clean", tmp_path / "nowhere")

@@ -422,11 +422,12 @@ def test_a_run_keeps_its_hands_off_what_another_one_is_writing(tmp_path):
     try:
         wait_for(lambda: PartFolder.of(path).is_in_use() or other.poll() is not None)
         for resume in (None, True, False):
+            # In this process as well as in another one.
             with pytest.raises(UnfinishedRunError, match="another run is writing the same output"):
                 to_hdf5(da.zeros((40, 8, 8), chunks=(10, -1, -1)), path, resume=resume)
         (leftover,) = find_leftovers(tmp_path)
         leftover.remove()
-        assert "being written" in leftovers_text(tmp_path, [leftover], removed=False)
+        assert "being written: nothing to remove" in leftovers_text(tmp_path, [leftover], removed=False)
     finally:
         (tmp_path / "go").touch()
         assert other.wait(60) == 0

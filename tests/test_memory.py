@@ -45,21 +45,25 @@ def test_windows_is_asked_through_psutil(monkeypatch, tmp_path):
 REUSE = """
 import resource
 import numpy as np
-from flimage_dask.memory import reuse_freed_memory
+from flimage_dask import memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(50):
         np.ones(1 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 afresh = faults()
-reuse_freed_memory()
+memory.{function}()
 faults()
 print(faults() / afresh)
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have no such limits")
-def test_freed_memory_is_reused_where_it_was_to_be_given_back():
+@pytest.mark.parametrize(
+    ("function", "is_reused"), [("reuse_freed_memory", False), ("reuse_freed_memory_as_a_worker", True)]
+)
+def test_memory_that_was_to_be_given_back_is_reused_by_workers_only(function, is_reused):
     environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
-    found = subprocess.run([sys.executable, "-c", REUSE], env=environment, capture_output=True, text=True, check=True)
-    assert float(found.stdout) < 0.1
+    code = REUSE.format(function=function)
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert (float(found.stdout) < 0.1) == is_reused

@@ -13,7 +13,7 @@ from .options import PATH, examples
     epilog=examples("flimage-dask clean", "flimage-dask clean results --remove"),
 )
 @click.argument("folder", type=PATH, default=".")
-@click.option("--remove", is_flag=True, help="Remove what is listed, but not what is being written.")
+@click.option("--remove", is_flag=True, help="Remove what is listed, but not what is seen to be written.")
 @traceback_option
 def clean(folder: Path, remove: bool) -> None:
     """List what runs that did not end left in FOLDER (here by default): finished blocks, and unfinished outputs.

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Leftover:
     age
         Time since it last changed [s].
     is_in_use
-        Whether the run still goes on, in another process.
+        Whether the run still goes on, as far as locks tell.
     """
 
     path: Path
@@ -71,13 +72,20 @@ def find_leftovers(folder: Path) -> list[Leftover]:
 
 def _leftovers(folder: Path) -> Iterator[Leftover]:
     for path in folder.iterdir():
-        if (found := _PARTS.fullmatch(path.name)) and path.is_dir():
-            parts = PartFolder(path)
-            n_blocks = len(parts.finished())
-            yield Leftover(path, folder / found["target"], n_blocks, parts.size(), _age(path), parts.is_in_use())
-        elif (found := _PARTIAL.fullmatch(path.name)) and path.is_file():
-            n_bytes, is_in_use = path.stat().st_size, is_being_written(path)
-            yield Leftover(path, folder / found["target"], None, n_bytes, _age(path), is_in_use)
+        # A run that ends meanwhile takes away what it leaves.
+        with suppress(FileNotFoundError):
+            yield from _leftover(folder, path)
+
+
+def _leftover(folder: Path, path: Path) -> Iterator[Leftover]:
+    """Give what a file or a folder is, if it is something left over."""
+    if (found := _PARTS.fullmatch(path.name)) and path.is_dir():
+        parts = PartFolder(path)
+        n_blocks = len(parts.finished())
+        yield Leftover(path, folder / found["target"], n_blocks, parts.size(), _age(path), parts.is_in_use())
+    elif (found := _PARTIAL.fullmatch(path.name)) and path.is_file():
+        n_bytes, is_in_use = path.stat().st_size, is_being_written(path)
+        yield Leftover(path, folder / found["target"], None, n_bytes, _age(path), is_in_use)
 
 
 def _age(path: Path) -> float:

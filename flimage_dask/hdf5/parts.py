@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 import struct
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate, pairwise
@@ -22,17 +22,16 @@ from uuid import uuid4
 
 from isal import isal_zlib
 
-from ..errors import FileError, FileMissingError
+from ..errors import FileError, FileMissingError, UnfinishedRunError
 from .encoding import Chunk
-from .files import is_being_written
 from .filters import Bytes
-from .output import PARTIAL
+from .lock import FileLock
 
 _MAGIC = b"flimage_dask part 1\n"
 _SIZE_OF_HEADER = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
 _SUFFIX, _KEEPSAKE = ".part", ".json"
-_NOTE = f"run{_KEEPSAKE}"
+_NOTE, _LOCK = f"run{_KEEPSAKE}", "run.lock"
 _TRIES_TO_REMOVE, _SECONDS_BETWEEN_TRIES = 10, 0.2
 
 
@@ -131,15 +130,42 @@ class PartFolder:
         return self.path.is_dir()
 
     def is_in_use(self) -> bool:
-        """Tell whether a run of another process is making its output here."""
-        return any(map(is_being_written, self.path.glob(f"*{PARTIAL}")))
+        """Tell whether a run is at work here."""
+        if not (self.path / _LOCK).exists():
+            return False
+        lock = FileLock(self.path / _LOCK)
+        is_free = lock.take()
+        lock.release()
+        return not is_free
+
+    @contextmanager
+    def taken(self) -> Iterator[FileLock]:
+        """Keep other runs out of the folder, which is made if need be.
+
+        Raises
+        ------
+        UnfinishedRunError
+            (a FileExistsError) if one is at work there.
+        """
+        self._make()
+        lock = FileLock(self.path / _LOCK)
+        if not lock.take():
+            raise self.in_use()
+        try:
+            yield lock
+        finally:
+            lock.release()
+
+    def in_use(self) -> UnfinishedRunError:
+        """Make the error for a folder in which another run is at work."""
+        return UnfinishedRunError(
+            f"another run is writing the same output, with its blocks in '{self.path}': wait until it ends, or write "
+            f"to another file."
+        )
 
     def create(self, note: Mapping[str, Any], keepsakes: Mapping[str, str]) -> None:
         """Make the folder, with a note about the run and texts for the run that goes on with it, by name."""
-        try:
-            self.path.mkdir(exist_ok=True)
-        except OSError as error:
-            raise FileError(f"the folder '{self.path}' cannot be made: {error.strerror}.") from error
+        self._make()
         for name, text in keepsakes.items():
             self._publish(f"{name}{_KEEPSAKE}", [text.encode()])
         self.write_note(note)
@@ -207,9 +233,11 @@ class PartFolder:
 
     def discard_unfinished(self) -> None:
         """Remove everything but whole parts and what was noted."""
-        for file in self.path.iterdir():
-            if file.suffix not in (_SUFFIX, _KEEPSAKE):
-                file.unlink(missing_ok=True)
+        self._discard_all_but(_SUFFIX, _KEEPSAKE)
+
+    def discard_all(self) -> None:
+        """Remove everything that an earlier run left."""
+        self._discard_all_but()
 
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
@@ -223,7 +251,18 @@ class PartFolder:
 
     def size(self) -> int:
         """Return the number of bytes of all files in it."""
-        return sum(file.stat().st_size for file in self.path.iterdir())
+        return sum(map(_size_of, self.path.iterdir()))
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise FileError(f"the folder '{self.path}' cannot be made: {error.strerror}.") from error
+
+    def _discard_all_but(self, *suffixes: str) -> None:
+        for file in self.path.iterdir():
+            if file.name != _LOCK and file.suffix not in suffixes:
+                file.unlink(missing_ok=True)
 
     def _publish(self, name: str, content: Sequence[Bytes]) -> None:
         """Bring a file to the disk, then give it its name."""
@@ -249,6 +288,14 @@ class PartFolder:
             f"the folder '{self.path}' of finished blocks is not there on '{gethostname()}': it was removed during the "
             f"run, or that machine does not share it."
         )
+
+
+def _size_of(file: Path) -> int:
+    """Return the size of a file of a run that may go on, and rename it meanwhile."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _name(first: int) -> str:

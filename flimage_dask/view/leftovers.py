@@ -27,8 +27,12 @@ def leftovers_text(folder: Path, found: Sequence[Leftover], *, removed: bool) ->
         f"{_age(leftover):>8} old"
         for leftover in found
     ]
-    total = format_size(sum(leftover.n_bytes for leftover in found if not leftover.is_in_use))
-    end = f"removed {total}." if removed else f"{total} in all. Remove them with --remove."
+    removable = [leftover.n_bytes for leftover in found if not leftover.is_in_use]
+    total = format_size(sum(removable))
+    if not removable:
+        end = "all of them are being written: nothing to remove."
+    else:
+        end = f"removed {total}." if removed else f"{total} can be removed with --remove."
     return "\n".join([f"unfinished outputs in '{clean(str(folder))}':", "", *lines, "", end])
 
 

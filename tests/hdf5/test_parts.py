@@ -1,12 +1,14 @@
 """Parts of an output: whole or not there, and never believed without a checksum."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flimage_dask.errors import FileError, FileMissingError
+from flimage_dask.errors import FileError, FileMissingError, UnfinishedRunError
+from flimage_dask.hdf5 import lock
 from flimage_dask.hdf5.encoding import Chunk
 from flimage_dask.hdf5.leftovers import find_leftovers
 from flimage_dask.hdf5.parts import DamagedPartError, Part, PartFolder
@@ -21,6 +23,47 @@ def folder(tmp_path):
     folder.create({"n_blocks": 3}, {"estimate": "{}"})
     folder.write(PART)
     return folder
+
+
+def test_a_folder_is_taken_by_one_run_at_a_time(folder):
+    assert not folder.is_in_use()
+    with folder.taken() as held:
+        assert folder.is_in_use()
+        with pytest.raises(UnfinishedRunError, match="another run is writing the same output"), folder.taken():
+            pass
+        folder.discard_all()
+        assert folder.is_in_use()
+        assert folder.finished() == []
+        held.release()
+        assert not folder.is_in_use()
+    with folder.taken():
+        assert folder.is_in_use()
+
+
+def test_a_file_system_without_locks_is_everybodys(folder, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(lock, "_locks", SimpleNamespace(flock=refuse, locking=refuse, LOCK_EX=2, LOCK_NB=4, LK_NBLCK=2))
+    with folder.taken(), folder.taken():
+        assert not folder.is_in_use()
+
+
+def test_a_run_that_goes_on_is_listed(folder, tmp_path):
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            folder.write(PART)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(50):
+            assert [leftover.target.name for leftover in find_leftovers(tmp_path)] == ["out.h5"]
+    finally:
+        stop.set()
+        thread.join()
 
 
 chunks = st.lists(st.builds(Chunk, st.binary(max_size=50), st.integers(0, 7)), max_size=5)
