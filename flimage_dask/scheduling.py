@@ -182,9 +182,9 @@ class ThisProcess:
     @property
     def _get(self) -> Callable[[Any, Any], Any]:
         """What computes a graph in the thread that calls it, or as a client in this process can."""
-        scheduler: Any = get_scheduler() if self._scheduler is None else None
-        is_client = hasattr(getattr(scheduler, "__self__", None), "scheduler_info")
-        return scheduler if is_client else dask.get  # type: ignore[no-any-return]
+        client = _active_client() if self._scheduler is None else None
+        get: Callable[[Any, Any], Any] = dask.get if client is None else client.get
+        return get
 
     def _compute(self, *collections: Any) -> tuple[Any, ...]:
         limit = {} if self._limit is None else {"num_workers": self._limit}
@@ -205,11 +205,10 @@ class ThisProcess:
 
 def active_workers() -> ThisProcess | Cluster:
     """Return those who compute on the active scheduler."""
-    scheduler = get_scheduler()
-    client = getattr(scheduler, "__self__", None)
-    if hasattr(client, "scheduler_info") and not _is_in_process(client):
+    client = _active_client()
+    if client is not None and not _is_in_process(client):
         return Cluster(client)
-    if scheduler is dask.multiprocessing.get:
+    if get_scheduler() is dask.multiprocessing.get:
         return threads_because("the scheduler 'processes' cannot write to an open file")
     return ThisProcess()
 
@@ -243,13 +242,18 @@ def _apply_and_tell(
 
 
 def _count_threads() -> int:
-    scheduler = get_scheduler()
-    client: Any = getattr(scheduler, "__self__", None)
-    if scheduler is dask.get:
+    client = _active_client()
+    if get_scheduler() is dask.get:
         return 1
-    if hasattr(client, "scheduler_info") and _is_in_process(client):
+    if client is not None and _is_in_process(client):
         return sum(client.nthreads().values())
     return int(dask.config.get("num_workers", None) or CPU_COUNT)
+
+
+def _active_client() -> Any | None:
+    """Return the `distributed.Client` that is the active scheduler, if there is one."""
+    client = getattr(get_scheduler(), "__self__", None)
+    return client if hasattr(client, "scheduler_info") else None
 
 
 def _is_in_process(client: Any) -> bool:
