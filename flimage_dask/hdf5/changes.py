@@ -6,7 +6,7 @@ from typing import Any, Final, Self, TypeVar
 from weakref import WeakValueDictionary
 
 import h5py
-from h5py import h5o
+from h5py import h5g
 
 #: Changes that are no metadata key.
 FRAMES: Final = "frames"
@@ -77,4 +77,5 @@ def note_change(group: h5py.Group, thing: str) -> None:
 
 def _file_number(group: h5py.Group) -> int:
     """Return HDF5's own number of an open file, which it never gives out twice."""
-    return int(h5o.get_info(group.id).fileno)
+    # Asked for more about a group, HDF5 visits all that is in it.
+    return int(h5g.get_objinfo(group.id).fileno[0])
