@@ -15,7 +15,7 @@ LARGEST_BLOCK = 8 << 20
 
 # So many that threads end at much the same time, but none smaller than what dask's overhead is small against.
 # The blocks do not depend on the number of threads: a run is resumed in the same blocks on other machines.
-_FEWEST_BLOCKS, _SMALLEST_BLOCK = 64, 256 << 10
+_FEWEST_BLOCKS, _SMALLEST_BLOCK = 32, 256 << 10
 
 _KEPT_BY_DEFAULT = 200 << 20
 MOST_WAITING_BYTES = 64 << 20

@@ -39,7 +39,7 @@ class RawRunner(Runner, Protocol):
 
 
 class CountingRunner:
-    """A runner that counts pixels on the way.
+    """A runner that counts the pixels of a series on the way.
 
     Parameters
     ----------
@@ -56,7 +56,9 @@ class CountingRunner:
         self.counted: PixelCounts | None = None
 
     def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Return the results of a function in the order of the frames, and keep what was counted."""
+        """Return the results of a function in the order of the frames, and keep what was counted the first time."""
+        if self.counted is not None:
+            return self._runner.measure(source, function, *arguments)
         region, saturation = self._options.region, saturation_of(source, self._options)
         how = function, arguments, region, saturation
         if source.index.backgrounds:

@@ -44,7 +44,7 @@ def test_without_a_budget_all_threads_work_on_large_blocks_whatever_the_frames_a
 
 
 def test_a_short_series_is_cut_so_that_every_thread_has_work():
-    assert plan(None, n_frames=128).block_bytes == 2 * MIB
+    assert plan(None, n_frames=128).block_bytes == 4 * MIB
     assert plan(None, n_frames=3).block_bytes == MIB
     assert plan(None, n_frames=64, frame_bytes=MIB // 64).block_bytes == MIB // 4
 

@@ -113,36 +113,60 @@ def checked(content: Bytes) -> bytes:
 def fletcher32(data: Bytes) -> int:
     """Return HDF5's checksum: Fletcher's sums of big-endian 16-bit words, modulo 65535.
 
-    The second sum weighs each word by the number of words from it to the end, which follows from
-    the sums of rows and columns of words. Swapping the bytes of all words multiplies the sums by
-    256, modulo 65535, so that the words are read in the order in which they are fast to read.
+    The second sum weighs each word by the number of words from it to the end. Swapping the bytes of all
+    words multiplies the sums by 256, modulo 65535, so that the words are read in the order in which they are
+    fast to read.
     """
     octets = np.frombuffer(data, np.uint8)
-    n_words = octets.size // 2
-    n_rows = n_words // _ROW_WORDS if n_words > _FEW_WORDS else 0
-    words = octets[: 2 * n_words].view("<u2")
-    rows = words[: n_rows * _ROW_WORDS].reshape(n_rows, _ROW_WORDS)
     first = second = 0
-    for start in range(0, n_rows, _PIECE_ROWS):
-        piece = rows[start : start + _PIECE_ROWS].astype(np.float32)
-        of_rows, of_columns = np.einsum("ij->i", piece), np.einsum("ij->j", piece)
-        total = of_rows.sum(dtype=np.float64)
-        weighted = _ROW_WORDS * (of_rows @ _TO_END[-len(of_rows) :] - total) + of_columns @ _TO_END[-_ROW_WORDS:]
-        second += piece.size * first + int(weighted)
-        first += int(total)
-    rest = words[rows.size :].astype(np.float64)
-    if octets.size % 2:
-        rest = np.append(rest, octets[-1])
-    second += rest.size * first + int(rest @ _TO_END[len(_TO_END) - len(rest) :])
-    first += int(rest.sum())
+    for start in range(0, octets.size, _PIECE_BYTES):
+        piece = octets[start : start + _PIECE_BYTES]
+        n_words = -(-piece.size // 2)
+        total, weighted = (_sums_of_few if n_words <= _FEW_WORDS else _sums_of_many)(piece, n_words)
+        second += n_words * first + weighted
+        first += total
     return _folded(second << 8) << 16 | _folded(first << 8)
 
 
-# 256 words below 2**16 add up to less than 2**24, up to which float32 counts without gaps; einsum
-# adds them faster than anything else in numpy. Few words are weighed one by one: fewer calls.
-_ROW_WORDS = _PIECE_ROWS = 256
-_FEW_WORDS = 8192
-_TO_END = np.arange(_FEW_WORDS + 1.0, 0.0, -1.0)
+# Calls are what this takes its time with: all of them let other threads go on, and wait for them afterwards. So few
+# words are weighed one by one; many are laid out in squares, whose rows and columns are summed and weighed. 256
+# words below 2**16 add up to less than 2**24, up to which float32 counts without gaps.
+_SIDE = 256
+_SQUARE_WORDS = _SIDE**2
+_MOST_SQUARES = 16
+_PIECE_BYTES = 2 * _MOST_SQUARES * _SQUARE_WORDS
+_FEW_WORDS = 1 << 15
+_FROM_WORD_TO_END = np.arange(_FEW_WORDS + 0.0, 0.0, -1.0)
+_FROM_COLUMN_TO_END = np.arange(_SIDE, 0, -1)
+_AFTER_ROW = _SIDE * np.arange(_MOST_SQUARES * _SIDE - 1, -1, -1)
+
+
+def _sums_of_few(octets: NDArray[np.uint8], n_words: int) -> tuple[int, int]:
+    """Sum words, and words weighed by the number of words from each to the end."""
+    words = np.empty(n_words)
+    _lay_out(octets, words)
+    # Unlike a product of vectors, this starts no threads of its own.
+    return int(words.sum()), int(np.einsum("i,i", words, _FROM_WORD_TO_END[_FEW_WORDS - n_words :]))
+
+
+def _sums_of_many(octets: NDArray[np.uint8], n_words: int) -> tuple[int, int]:
+    """Do the same, as if zeros followed the words."""
+    squares = np.empty((-(-n_words // _SQUARE_WORDS), _SIDE, _SIDE), np.float32)
+    words = squares.reshape(-1)
+    _lay_out(octets, words[:n_words])
+    words[n_words:] = 0.0
+    of_rows = np.einsum("kij->ki", squares).reshape(-1).astype(np.int64)
+    of_columns = np.einsum("kij->kj", squares).astype(np.int64).sum(axis=0)
+    total = int(of_rows.sum())
+    weighted = int(of_rows @ _AFTER_ROW[-of_rows.size :]) + int(of_columns @ _FROM_COLUMN_TO_END)
+    return total, weighted - (words.size - n_words) * total
+
+
+def _lay_out(octets: NDArray[np.uint8], words: NDArray[Any]) -> None:
+    """Convert bytes to words; HDF5 takes the last one of an odd number for a whole word."""
+    n_pairs = octets.size // 2
+    words[:n_pairs] = octets[: 2 * n_pairs].view("<u2")
+    words[n_pairs:] = octets[2 * n_pairs :]
 
 
 def _folded(total: int) -> int:
