@@ -2,12 +2,14 @@
 
 ``python -m tests.benchmarks.methods`` runs all of them (about an hour on one core); name some, and give
 ``--share 0.1`` for a tenth of the simulations: ``python -m tests.benchmarks.methods steady --share 0.1``.
-Every simulation has its own seed: the same command prints the same figures.
+Every simulation has its own seed: the same command prints the same figures, with any number of ``--processes``.
 """
 
 import argparse
 import warnings
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -42,7 +44,7 @@ def estimated(times, trace, model="exponential", **options):
     return estimate_bleaching(times, trace, background=0.0, fit=FitOptions(model=model, **options))
 
 
-def optimum(share):
+def optimum(share, simulated):
     """Compare the residual sum with the best of 200 random starts of scipy's least squares.
 
     Each trace is fitted with the model that it was made from and with another one in turn.
@@ -50,24 +52,31 @@ def optimum(share):
     worst = dict.fromkeys((model.name for model in MODELS), -1.0)
     n_fits = Counter()
     n_traces = round(500 * share)
-    for seed in range(n_traces):
-        rng = np.random.default_rng(seed)
-        n = int(np.exp(rng.uniform(np.log(12), np.log(2000))))
-        times = np.sort(rng.uniform(0, 1, n)) if seed % 3 == 0 else np.linspace(0, 1, n)
-        truth = MODELS[seed % 4]
-        rates = 10 ** rng.uniform(-0.5, 2, 2)
-        shape = [rng.uniform(0.3, 1) if p.limits else rates[k] for k, p in enumerate(truth.shape_parameters)]
-        curve = truth.matrix(times, np.array(shape)) @ rng.uniform(0.1, 1, len(truth.coefficients))
-        level = 10 ** rng.uniform(-3, np.log10(0.3)) * curve.max()
-        trace = ScaledTrace.of(times, curve + level * noise(rng, n))
-        for model in dict.fromkeys((truth, MODELS[seed // 4 % len(MODELS)])):
-            best = best_of_random_starts(model, trace, rng, 200)
-            worst[model.name] = max(worst[model.name], fit_globally(model, trace).rss / best - 1.0)
-            n_fits[model.name] += 1
-        if (seed + 1) % 50 == 0 or seed + 1 == n_traces:
+    for n_done, excess_of in enumerate(simulated(above_optimum, n_traces), 1):
+        n_fits.update(excess_of.keys())
+        worst |= {name: max(worst[name], excess) for name, excess in excess_of.items()}
+        if n_done % 50 == 0 or n_done == n_traces:
             for name, excess in worst.items():
                 result = f"at most {excess:.1e} above the best of 200 random starts"
-                print(f"optimum  {name:20} {n_fits[name]} of {seed + 1} traces: {result}", flush=True)
+                print(f"optimum  {name:20} {n_fits[name]} of {n_done} traces: {result}", flush=True)
+
+
+def above_optimum(seed):
+    """Return how far the residual sum of a random trace lies above the best of random starts, for two models."""
+    rng = np.random.default_rng(seed)
+    n = int(np.exp(rng.uniform(np.log(12), np.log(2000))))
+    times = np.sort(rng.uniform(0, 1, n)) if seed % 3 == 0 else np.linspace(0, 1, n)
+    truth = MODELS[seed % 4]
+    rates = 10 ** rng.uniform(-0.5, 2, 2)
+    shape = [rng.uniform(0.3, 1) if p.limits else rates[k] for k, p in enumerate(truth.shape_parameters)]
+    curve = truth.matrix(times, np.array(shape)) @ rng.uniform(0.1, 1, len(truth.coefficients))
+    level = 10 ** rng.uniform(-3, np.log10(0.3)) * curve.max()
+    trace = ScaledTrace.of(times, curve + level * noise(rng, n))
+    excess_of = {}
+    for model in dict.fromkeys((truth, MODELS[seed // 4 % len(MODELS)])):
+        best = best_of_random_starts(model, trace, rng, 200)
+        excess_of[model.name] = fit_globally(model, trace).rss / best - 1.0
+    return excess_of
 
 
 def best_of_random_starts(model, trace, rng, n_starts):
@@ -90,7 +99,7 @@ def best_of_random_starts(model, trace, rng, n_starts):
     return min(2.0 * least_squares(residuals, start, jacobian, bounds=bounds).cost for start in starts)
 
 
-def units(share):
+def units(share, simulated):
     """Compare the factors of the same trace in other units."""
     worst = dict.fromkeys((model.name for model in MODELS), 0.0)
     n_traces = round(50 * share)
@@ -108,45 +117,30 @@ def units(share):
         print(f"units    {name:20} {n_traces} traces: factors differ by at most {difference:.1e}")
 
 
-def coverage(share):
+def coverage(share, simulated):
     """Count how often the 68 % interval of a factor holds the true one."""
-    n_simulations = round(1000 * share)
     for correlation in (0.0, 0.5):
         for n in (30, 100, 300, 1000):
             for bleached in (0.05, 0.2, 0.5, 0.9):
                 for level in (0.001, 0.01, 0.05):
-                    inside, called = covered(n, bleached, level, correlation, n_simulations)
+                    times = np.arange(float(n))
+                    inside = partial(inside_interval, times, decay_by(bleached, n), level, correlation, "exponential")
                     setting = f"AR(1) {correlation:.1f}  {n:5} frames  bleached {bleached:4.0%}  noise {level:5.1%}"
-                    result = f"last factor {inside[0]:.1%}, all {inside[1]:.1%}, called bleaching {called:.1%}"
-                    print(f"coverage {setting}: {result}", flush=True)
+                    print(f"coverage {setting}: {covered(simulated(inside, round(1000 * share)))}", flush=True)
 
 
-def covered(n, bleached, level, correlation, n_simulations):
-    """Return the shares of true factors inside, of the last frame and of all frames, and of series called bleaching."""
+def decay_by(bleached, n):
+    """Make an exponential decay that loses a part of its first frame up to the last of n frames."""
     times = np.arange(float(n))
     rate = 2.0 / n
     amplitude = bleached / (1.0 - np.exp(-rate * (n - 1)))
-    truth = amplitude * np.exp(-rate * times) + 1.0 - amplitude
     if amplitude > 1.0:
-        rate = -np.log(1.0 - bleached) / (n - 1)
-        truth = np.exp(-rate * times)
-    last, every, called = [], [], 0
-    for seed in range(n_simulations):
-        rng = np.random.default_rng(seed)
-        found = estimated(times, truth + level * noise(rng, n, correlation))
-        if found.status != "bleaching":
-            continue
-        called += 1
-        low, high = found.factor_interval
-        inside = (low <= truth[0] / truth) & (truth[0] / truth <= high)
-        last.append(inside[-1])
-        every.append(inside[1:].mean())
-    return (np.mean(last or [np.nan]), np.mean(every or [np.nan])), called / n_simulations
+        return np.exp(np.log(1.0 - bleached) * times / (n - 1))
+    return amplitude * np.exp(-rate * times) + 1.0 - amplitude
 
 
-def richer(share):
+def richer(share, simulated):
     """Count how often the 68 % interval of a factor holds the true one, for the richer models."""
-    n_simulations = round(500 * share)
     curves = {
         "biexponential": lambda tau: 0.5 * np.exp(-30 * tau) + 0.4 * np.exp(-2 * tau) + 0.1,
         "linear+exponential": lambda tau: 0.4 * np.exp(-20 * tau) - 0.4 * tau + 0.6,
@@ -155,80 +149,101 @@ def richer(share):
     for model, curve in curves.items():
         for n in (100, 300):
             tau = np.linspace(0, 1, n)
-            truth = curve(tau)
             for level in (0.002, 0.01, 0.05):
                 for correlation in (0.0, 0.5):
-                    last, every = [], []
-                    for seed in range(n_simulations):
-                        trace = truth + level * noise(np.random.default_rng(seed), n, correlation)
-                        low, high = estimated(tau, trace, model).factor_interval
-                        inside = (low <= truth[0] / truth) & (truth[0] / truth <= high)
-                        last.append(inside[-1])
-                        every.append(inside[1:].mean())
+                    inside = partial(inside_interval, tau, curve(tau), level, correlation, model)
                     setting = f"{model:20} AR(1) {correlation:.1f}  {n:4} frames  noise {level:5.1%}"
-                    print(f"richer   {setting}: last factor {np.mean(last):.1%}, all {np.mean(every):.1%}", flush=True)
+                    print(f"richer   {setting}: {covered(simulated(inside, round(500 * share)))}", flush=True)
 
 
-def steady(share):
+def inside_interval(times, truth, level, correlation, model, seed):
+    """Tell whether the last factor lies in its interval, and how many do; None for a series not called bleaching."""
+    trace = truth + level * noise(np.random.default_rng(seed), len(truth), correlation)
+    found = estimated(times, trace, model)
+    if found.status != "bleaching":
+        return None
+    low, high = found.factor_interval
+    inside = (low <= truth[0] / truth) & (truth[0] / truth <= high)
+    return inside[-1], inside[1:].mean()
+
+
+def covered(results):
+    """Say how many true factors lie inside their intervals, of the series that are called bleaching."""
+    results = list(results)
+    inside = np.array([result for result in results if result is not None]).reshape(-1, 2)
+    last, every = inside.mean(axis=0) if len(inside) else (np.nan, np.nan)
+    return f"last factor {last:.1%}, all {every:.1%}, called bleaching {len(inside) / len(results):.1%}"
+
+
+def steady(share, simulated):
     """Count how often a steady series is taken for a bleaching one."""
-    n_simulations = round(2000 * share)
     for name, correlation in CORRELATIONS.items():
         for n in (30, 100, 300, 1000):
-            statuses = Counter()
-            for seed in range(n_simulations):
-                rng = np.random.default_rng(seed)
-                statuses[estimated(np.arange(n), 1000 + 20 * noise(rng, n, correlation), "auto").status] += 1
-            wrong = statuses["bleaching"] / n_simulations
+            status = partial(status_of, np.arange(n), np.full(n, 1000.0), 20.0, correlation)
+            wrong = share_bleaching(simulated(status, round(2000 * share)))
             print(f"steady   {name:10} {n:5} frames: {wrong:.2%} called bleaching", flush=True)
 
 
-def found(share):
+def found(share, simulated):
     """Count how often weak bleaching is found."""
-    n_simulations = round(2000 * share)
     times = np.arange(100.0)
     for strength in (1.0, 2.0, 3.0):
         decay = np.exp(-times / 40)
         truth = 1000 + 20 * strength * (decay - decay[-1]) / (1 - decay[-1])
-        statuses = Counter()
-        for seed in range(n_simulations):
-            rng = np.random.default_rng(seed)
-            statuses[estimated(times, truth + 20 * noise(rng, 100), "auto").status] += 1
-        share_found = statuses["bleaching"] / n_simulations
-        print(f"found    100 frames, bleached by {strength:.0f} x the noise of a frame: {share_found:.1%}", flush=True)
+        right = share_bleaching(simulated(partial(status_of, times, truth, 20.0, 0.0), round(2000 * share)))
+        print(f"found    100 frames, bleached by {strength:.0f} x the noise of a frame: {right:.1%}", flush=True)
 
 
-def plateaus(share):
+def status_of(times, truth, level, correlation, seed):
+    """Return what "auto" calls a noisy series."""
+    trace = truth + level * noise(np.random.default_rng(seed), len(truth), correlation)
+    return estimated(times, trace, "auto").status
+
+
+def share_bleaching(statuses):
+    """Return how many series are called bleaching."""
+    return np.mean([status == "bleaching" for status in statuses])
+
+
+def plateaus(share, simulated):
     """Count how often a plateau before a decay is seen, where there is one and where there is none."""
-    n_simulations = round(300 * share)
     times = np.arange(100.0)
     decay = 0.5 + 0.5 * np.exp(-times / 30)
     series = {
         f"{n_level} level frames, then a decay to a half, noise {level:.1%}": (
             0.5 + 0.5 * np.exp(-np.maximum(times - n_level, 0) / 30),
             level,
-            lambda rng: noise(rng, 100),
+            noise,
         )
         for n_level in (10, 20, 40)
         for level in (0.002, 0.01, 0.03)
     }
     series |= {
-        "steady, AR(1) 0.5": (np.ones(100), 0.02, lambda rng: noise(rng, 100, 0.5)),
-        "steady, AR(1) 0.8": (np.ones(100), 0.02, lambda rng: noise(rng, 100, 0.8)),
-        "random walk": (np.ones(100), 0.002, lambda rng: np.cumsum(noise(rng, 100))),
-        "decay from the first frame, white": (decay, 0.02, lambda rng: noise(rng, 100)),
-        "decay from the first frame, AR(1) 0.8": (decay, 0.02, lambda rng: noise(rng, 100, 0.8)),
+        "steady, AR(1) 0.5": (np.ones(100), 0.02, partial(noise, correlation=0.5)),
+        "steady, AR(1) 0.8": (np.ones(100), 0.02, partial(noise, correlation=0.8)),
+        "random walk": (np.ones(100), 0.002, random_walk),
+        "decay from the first frame, white": (decay, 0.02, noise),
+        "decay from the first frame, AR(1) 0.8": (decay, 0.02, partial(noise, correlation=0.8)),
     }
     for name, (truth, level, noise_of) in series.items():
-        seen = called = 0
-        for seed in range(n_simulations):
-            found = estimated(times, truth + level * noise_of(np.random.default_rng(seed)))
-            seen += any("level up to frame" in text for text in found.warnings)
-            called += found.status == "bleaching"
-        told = f"plateau seen in {seen / n_simulations:.1%}, called bleaching {called / n_simulations:.1%}"
+        results = simulated(partial(plateau_and_status, times, truth, level, noise_of), round(300 * share))
+        seen, called = np.mean(list(results), axis=0)
+        told = f"plateau seen in {seen:.1%}, called bleaching {called:.1%}"
         print(f"plateaus 100 frames, {name}: {told}", flush=True)
 
 
-def choice(share):
+def random_walk(rng, n):
+    """Add up noise of variance 1."""
+    return np.cumsum(noise(rng, n))
+
+
+def plateau_and_status(times, truth, level, noise_of, seed):
+    """Tell whether a plateau is seen, and whether the series is called bleaching."""
+    found = estimated(times, truth + level * noise_of(np.random.default_rng(seed), len(truth)))
+    return any("level up to frame" in text for text in found.warnings), found.status == "bleaching"
+
+
+def choice(share, simulated):
     """Count how often "auto" chooses the curve that a series was made from."""
     n_simulations = round(500 * share)
     tau = np.linspace(0, 1, 200)
@@ -240,33 +255,36 @@ def choice(share):
     }
     for name, (truth, levels) in curves.items():
         for level in levels:
-            chosen = Counter()
-            for seed in range(n_simulations):
-                rng = np.random.default_rng(seed)
-                chosen[estimated(tau, truth + level * noise(rng, 200), "auto").model] += 1
+            chosen = Counter(simulated(partial(chosen_model, tau, truth, level), n_simulations))
             told = ", ".join(f"{model} {count / n_simulations:.1%}" for model, count in chosen.most_common())
             print(f"choice   {name:20} 200 frames, noise {level:.1%}: {told}", flush=True)
 
 
-def weak(share):
+def chosen_model(times, truth, level, seed):
+    """Return the model that "auto" chooses."""
+    return estimated(times, truth + level * noise(np.random.default_rng(seed), len(truth)), "auto").model
+
+
+def weak(share, simulated):
     """Compare the mean error of the last factor of a weakly bleaching series with its stated error."""
-    n_simulations = round(1000 * share)
     times = np.arange(100.0)
     for bleached in (0.05, 0.1, 0.3):
         decay = np.exp(-times / 40)
         truth = 1.0 - bleached * (1.0 - decay) / (1.0 - decay[-1])
-        errors, stated = [], []
-        for seed in range(n_simulations):
-            found = estimated(times, truth + 0.005 * noise(np.random.default_rng(seed), 100))
-            errors.append(found.factors[-1] - truth[0] / truth[-1])
-            stated.append(found.factors[-1] * found.factor_errors[-1])
+        errors, stated = np.array(list(simulated(partial(errors_of_last, times, truth), round(1000 * share)))).T
         print(
             f"weak     bleached {bleached:4.0%}, noise 0.5 %: mean error of the last factor {np.mean(errors):+.5f}, "
             f"scatter {np.std(errors):.5f}, stated {np.mean(stated):.5f}"
         )
 
 
-def speed(share):
+def errors_of_last(times, truth, seed):
+    """Return the error of the last factor, and the stated one."""
+    found = estimated(times, truth + 0.005 * noise(np.random.default_rng(seed), len(truth)))
+    return found.factors[-1] - truth[0] / truth[-1], found.factors[-1] * found.factor_errors[-1]
+
+
+def speed(share, simulated):
     """Time the fits of a trace of 100,000 frames."""
     tau = np.linspace(0, 1, 100_000)
     truth = 0.5 * np.exp(-100 * tau) + 0.4 * np.exp(-3 * tau) + 0.1
@@ -277,7 +295,7 @@ def speed(share):
         print(f"speed    {model:20} 100,000 frames: {perf_counter() - start:.2f} s")
 
 
-def background(share):
+def background(share, simulated):
     """Compare backgrounds with those of qpimage and scikit-image, and time poly2o against numpy frame by frame."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of optional parts that qpimage misses
@@ -368,11 +386,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(SIMULATIONS)}")
     parser.add_argument("--share", type=float, default=1.0, help="of the simulations, such as 0.1")
+    parser.add_argument("--processes", type=int, default=1, help="that simulate at a time")
     options = parser.parse_args()
-    for name in options.names or SIMULATIONS:
-        start = perf_counter()
-        SIMULATIONS[name](options.share)
-        print(f"         {name} took {perf_counter() - start:.0f} s", flush=True)
+    with ProcessPoolExecutor(options.processes) as pool:
+
+        def simulated(function, n_simulations):
+            """Give the results of a function of the seed, in the order of the seeds."""
+            return pool.map(function, range(n_simulations), chunksize=max(1, n_simulations // (8 * options.processes)))
+
+        for name in options.names or SIMULATIONS:
+            start = perf_counter()
+            SIMULATIONS[name](options.share, simulated)
+            print(f"         {name} took {perf_counter() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
