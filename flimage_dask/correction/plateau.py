@@ -10,7 +10,7 @@ from .choice import SMOOTH, Choice, choose, exceeds_noise
 from .decay import fit_scaled
 from .models import AMPLITUDE, EXPONENTIAL, NONE, OFFSET, RATE, DecayModel
 from .scaled import ScaledTrace
-from .separable import fit_globally
+from .separable import fit_nearby, scan_for_rate
 
 Array = NDArray[np.float64]
 
@@ -73,18 +73,20 @@ def frames_before_decay(choice: Choice) -> NDArray[np.intp]:
     if not times.size:
         return NOBODY
     last, step = len(times) - 1, len(times) / ENDS
-    roughly = _best_start(coarse, times, np.linspace(0, last, ENDS))
-    around = np.linspace(roughly - step, roughly + step, ENDS).clip(0, last)
-    start = float(times[_best_start(coarse, times, around)])
+    scanned = {place: scan_for_rate(_delayed(times[place]), coarse) for place in _places(0, last)}
+    roughly = min(scanned, key=lambda place: scanned[place][1])
+    rate, _ = scanned[roughly]
+    around = _places(max(roughly - step, 0), min(roughly + step, last))
+    start = float(min(times[around], key=lambda time: fit_nearby(_delayed(time), coarse, rate).rss))
     evidence = EVIDENCE_AGAINST_CONSTANT if curve.model == NONE else EVIDENCE_AGAINST_DECAY
     is_better = exceeds_noise(curve, fit_scaled(_delayed(start), trace), evidence)
     return trace.order[trace.tau < start] if is_better and _decays(trace, start) else NOBODY
 
 
-def _best_start(trace: ScaledTrace, times: Array, places: Array) -> int:
-    """Return at which of some places among the times the decay begins."""
-    tried = np.unique(np.rint(places).astype(np.intp))
-    return int(min(tried, key=lambda place: fit_globally(_delayed(float(times[place])), trace).rss))
+def _places(first: float, last: float) -> list[int]:
+    """Return evenly spaced places, as many as ends of the plateau are tried."""
+    places: list[int] = np.unique(np.rint(np.linspace(first, last, ENDS)).astype(np.intp)).tolist()
+    return places
 
 
 def _decays(trace: ScaledTrace, start: float) -> bool:

@@ -20,7 +20,8 @@ from .scaled import ScaledTrace
 Array = NDArray[np.float64]
 
 #: Grid points of a dimension, by the number of dimensions: 22 a decade at 10^5 frames, or 5.
-GRID = {1: 200, 2: 48}
+COARSE = 48
+GRID = {1: 200, 2: COARSE}
 #: Minima of the scan that are descended, the deepest first.
 MAX_MINIMA = 6
 #: Elements of a temporary in the scan: 2 MiB, which stays in a core's cache.
@@ -96,6 +97,14 @@ def fit_nearby(model: DecayModel, trace: ScaledTrace, start: Array) -> Optimum:
     return project(model, trace, model.canonical(best.shape))
 
 
+def scan_for_rate(model: DecayModel, trace: ScaledTrace) -> tuple[Array, float]:
+    """Return the rate (1,) with the least residual sum of some, five a decade, and that sum, for a model with one."""
+    rates = _axes(_limits(model, trace), COARSE)[0][:, None]
+    rss = _scan(model, trace, rates)
+    least = int(np.argmin(rss))
+    return rates[least], float(rss[least])
+
+
 def project(model: DecayModel, trace: ScaledTrace, shape: Array) -> Optimum:
     """Solve for the best coefficients within their limits, for given shape parameters (d,)."""
     matrix = model.matrix(trace.tau, shape)
@@ -155,9 +164,9 @@ def _lower_across(
     return found
 
 
-def _axes(limits: tuple[Array, Array]) -> list[Array]:
-    """Return the values of each shape parameter that the scan takes."""
-    n_points = GRID[len(limits[0])]
+def _axes(limits: tuple[Array, Array], n_points: int | None = None) -> list[Array]:
+    """Return the values of each shape parameter that a scan takes; by default as many as their number allows."""
+    n_points = n_points or GRID[len(limits[0])]
     return [np.exp(np.linspace(low, high, n_points)) for low, high in zip(*limits, strict=True)]
 
 
