@@ -1,7 +1,8 @@
-"""Figures of a run on a cluster: ``python -m tests.benchmarks.cluster speed assembly growth memory workers clients``.
+"""Figures of a run on a cluster: ``python -m tests.benchmarks.cluster speed cores assembly growth memory workers``.
 
 Everything runs on this machine: workers are processes with one thread each, on the loopback. Without a name all
-experiments run, in some ten minutes; ``--runs`` is the number of those in which somebody is killed.
+experiments run, in some ten minutes; ``--runs`` is the number of those in which somebody is killed, ``--cores`` names
+the numbers of threads and of workers that are compared.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,6 +34,7 @@ from .bench import FULL, Bench
 from .data import Recipe
 from .machine import Machine
 from .measure import Turns, alias, in_turns, tell
+from .peers.codec import CodecAlone
 
 _MIDDLE = Recipe("integer", 512, 1000)
 _SHORT = Recipe("integer", 512, 100)
@@ -87,6 +90,31 @@ def speed(bench, options):
     for name, seconds in times.items():
         show("speed", name, seconds.as_rate(_MIDDLE.n_bytes / 1e6), "MB/s")
     show("speed", "processes / threads", times["2 threads"].over(times["2 processes"]), "goal 0.85")
+
+
+def cores(bench, options):
+    """Compare more and more threads, and as many workers, with the codec alone in as many threads."""
+    source = bench.series(_MIDDLE)
+    corrected = bench.corrected(_MIDDLE)
+
+    def by_threads(n, scratch):
+        def run():
+            with dask.config.set(scheduler="threads", num_workers=n):
+                correct(alias(source, scratch), scratch / "out.h5")
+
+        return run
+
+    def by_processes(client, scratch):
+        client.run(forget)
+        return lambda: correct(alias(source, scratch), scratch / "out.h5")
+
+    for n in options.cores:
+        codec = CodecAlone(source, corrected, n)
+        jobs = {"codec alone": lambda scratch, codec=codec: codec.both, "threads": partial(by_threads, n)}
+        with cluster(n) as client:
+            times = in_turns(jobs | {"processes": partial(by_processes, client)}, bench.n_turns, bench.folder)
+        for name, seconds in times.items():
+            show("cores", f"{n:2} {name}", seconds.as_rate(_MIDDLE.n_bytes / 1e6), "MB/s")
 
 
 def forget():
@@ -340,6 +368,7 @@ def show(experiment, name, turns, unit):
 
 EXPERIMENTS = {
     "speed": speed,
+    "cores": cores,
     "assembly": assembly,
     "growth": growth,
     "memory": memory,
@@ -354,6 +383,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(EXPERIMENTS))
     parser.add_argument("--runs", type=int, default=50, help="runs in which a worker or a client is killed")
     parser.add_argument("--repeats", type=int, default=3, help="turns of what is timed")
+    parser.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="threads, and workers, to compare")
     parser.add_argument("--blocks", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help="keep the data here for another run")
     options = parser.parse_args()

@@ -95,10 +95,13 @@ class CodecAlone:
         Its stored chunks are inflated.
     corrected
         What ours made of it; its frames are deflated with its codec and settings.
+    n_threads
+        How many inflate and deflate.
     """
 
-    def __init__(self, series: Path, corrected: Path) -> None:
+    def __init__(self, series: Path, corrected: Path, n_threads: int = CPU_COUNT) -> None:
         self.codec = Codec.of(corrected)
+        self._n_threads = n_threads
         self._stored = [chunk[:-CHECKSUM_BYTES] for chunk in data.stored_chunks(series)]
         frames = data.frames_of(corrected)
         self._plain = [_plain(frame, self.codec.shuffle) for frame in frames]
@@ -131,5 +134,5 @@ class CodecAlone:
             for item in items[first : first + n_batch]:
                 function(item)
 
-        with ThreadPoolExecutor(CPU_COUNT) as pool:
+        with ThreadPoolExecutor(self._n_threads) as pool:
             list(pool.map(do, range(0, len(items), n_batch)))
