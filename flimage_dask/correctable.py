@@ -12,7 +12,7 @@ from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
-from .correction.preparation import Background
+from .correction.preparation import Background, BackgroundChoice
 from .errors import SeriesError
 from .estimable import EstimateOptions, as_mask
 from .estimation import EstimateRequest, lazy_estimate, name_of, remember
@@ -87,12 +87,10 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
-        wanted, choice = self._wanted(estimate, options)
+        choice = self._choice(estimate, options)
         source = self._source().prepared(choice.preparation)
-        fl = lazy_series(source).fl
-        if isinstance(wanted, EstimateRequest):
-            return bleach_corrected(fl, lazy_estimate(source, wanted))
-        return bleach_corrected(fl, wanted)
+        known = lazy_estimate(source, self._request(options, choice.level)) if estimate is None else estimate
+        return bleach_corrected(lazy_series(source).fl, known)
 
     def bleach_correction(
         self,
@@ -199,13 +197,12 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
-        if estimate is None:
-            options.choice(self._frame_shape())
+        choice = self._choice(estimate, options)
         if h5out is not None:
             check_target(h5out, self.path, overwrite=overwrite, resume=resume)
         # Read before the times, which are then among them: every frame is visited once.
         columns = {} if h5out is None else target.meta
-        wanted, choice = self._wanted(estimate, options)
+        wanted = self._request(options, choice.level) if estimate is None else estimate
         given_times = times is not None or frame_interval is not None
         new_times = self._times(times, frame_interval) if given_times else None
         advance = counting(count, max_count, 3 * len(self))
@@ -229,17 +226,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 storage=storage,
                 resources=resources,
                 operation="bleach_correction",
-                parameters={
-                    "border_px": wanted.border_px,
-                    "background": choice.in_words,
-                    "fields": choice.fields_in_words,
-                    "trace": found.trace_kind,
-                    "model": found.requested,
-                    "exclude": list(found.excluded),
-                    "robust": found.robust,
-                    "correction": found.correction,
-                    "max_factor": max_factor,
-                },
+                parameters={"border_px": wanted.border_px, "max_factor": max_factor, **_in_words(choice, found)},
                 estimate=found,
                 keepsakes={} if name is None else {name: found.to_json},
                 times=new_times,
@@ -249,6 +236,19 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 advance=advance,
             )
         return found.background, found.trace.copy(), found.decay.copy(), found.times.copy()
+
+
+def _in_words(choice: BackgroundChoice, found: BleachingEstimate) -> dict[str, Any]:
+    """Describe how frames were corrected, for the provenance."""
+    return {
+        "background": choice.in_words,
+        "fields": choice.fields_in_words,
+        "trace": found.trace_kind,
+        "model": found.requested,
+        "exclude": list(found.excluded),
+        "robust": found.robust,
+        "correction": found.correction,
+    }
 
 
 def _remember_what_was_found(output: Output, name: str) -> None:

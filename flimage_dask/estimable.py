@@ -224,16 +224,13 @@ class EstimableFrames(FrameSequence[View]):
         times = self._times(options.times, options.frame_interval)
         return EstimateRequest(times, background, options.border_px, options.trace, fit)
 
-    def _wanted(
-        self, estimate: BleachingEstimate | None, options: EstimateOptions
-    ) -> tuple[BleachingEstimate | EstimateRequest, BackgroundChoice]:
-        """Return the estimate that is given, or what one is to be made from; and how frames are prepared."""
+    def _choice(self, estimate: BleachingEstimate | None, options: EstimateOptions) -> BackgroundChoice:
+        """Return what is subtracted and how frames are prepared, for an estimate that is known or to be made."""
         if estimate is None:
-            choice = options.choice(self._frame_shape())
-            return self._request(options, choice.level), choice
+            return options.choice(self._frame_shape())
         choice = options.choice_for_known(self._frame_shape())
         self._check_estimate(estimate, choice.prepared)
-        return estimate, replace(choice, in_words=choice.prepared or values_in_words(estimate.background))
+        return replace(choice, in_words=choice.prepared or values_in_words(estimate.background))
 
     def _check_estimate(self, estimate: BleachingEstimate, prepared: str) -> None:
         """Refuse an estimate that does not fit these frames, or frames that are prepared in another way."""

@@ -19,9 +19,10 @@ from .scaled import ScaledTrace
 
 Array = NDArray[np.float64]
 
-#: Grid points of a dimension, by the number of dimensions: 22 a decade at 10^5 frames, or 5.
-COARSE = 48
-GRID = {1: 200, 2: COARSE}
+#: Grid points of a dimension, finely and coarsely: 22 or 5 a decade at 10^5 frames.
+FINE, COARSE = 200, 48
+#: The same, by the number of dimensions.
+GRID = {1: FINE, 2: COARSE}
 #: Minima of the scan that are descended, the deepest first.
 MAX_MINIMA = 6
 #: Elements of a temporary in the scan: 2 MiB, which stays in a core's cache.
@@ -98,8 +99,9 @@ def fit_nearby(model: DecayModel, trace: ScaledTrace, start: Array) -> Optimum:
 
 
 def scan_for_rate(model: DecayModel, trace: ScaledTrace) -> tuple[Array, float]:
-    """Return the rate (1,) with the least residual sum of some, five a decade, and that sum, for a model with one."""
-    rates = _axes(_limits(model, trace), COARSE)[0][:, None]
+    """Return the best of a coarse grid of rates (1,), and its residual sum; the model has no other shape parameter."""
+    (axis,) = _axes(_limits(model, trace), COARSE)
+    rates = axis[:, None]
     rss = _scan(model, trace, rates)
     least = int(np.argmin(rss))
     return rates[least], float(rss[least])
@@ -130,7 +132,7 @@ def _deepest(model: DecayModel, trace: ScaledTrace, limits: tuple[Array, Array])
     n_dimensions = len(model.shape_parameters)
     if n_dimensions == 0:
         return [np.empty(0)]
-    mesh = np.stack(np.meshgrid(*_axes(limits), indexing="ij"), axis=-1)
+    mesh = np.stack(np.meshgrid(*_axes(limits, GRID[n_dimensions]), indexing="ij"), axis=-1)
     points = mesh.reshape(-1, n_dimensions)
     # Of equivalent curves, one is enough.
     scanned = np.flatnonzero((model.canonical(points) == points).all(axis=1))
@@ -153,7 +155,8 @@ def _lower_across(
     it falls between the points of the grid.
     """
     found: list[Optimum] = []
-    for dimension, axis in enumerate(_axes(limits)) if len(optimum.shape) > 1 else ():
+    n_dimensions = len(optimum.shape)
+    for dimension, axis in enumerate(_axes(limits, GRID[n_dimensions])) if n_dimensions > 1 else ():
         line = np.tile(optimum.shape, (len(axis), 1))
         line[:, dimension] = axis
         lowest = line[np.argmin(_scan(model, trace, line))]
@@ -164,9 +167,8 @@ def _lower_across(
     return found
 
 
-def _axes(limits: tuple[Array, Array], n_points: int | None = None) -> list[Array]:
-    """Return the values of each shape parameter that a scan takes; by default as many as their number allows."""
-    n_points = n_points or GRID[len(limits[0])]
+def _axes(limits: tuple[Array, Array], n_points: int) -> list[Array]:
+    """Return the values of each shape parameter that a scan takes."""
     return [np.exp(np.linspace(low, high, n_points)) for low, high in zip(*limits, strict=True)]
 
 

@@ -1,8 +1,8 @@
-"""Figures of a run on a cluster: ``python -m tests.benchmarks.cluster speed cores assembly growth memory workers``.
+"""Figures of a run on a cluster: ``python -m tests.benchmarks.cluster`` (speed cores assembly growth memory …).
 
 Everything runs on this machine: workers are processes with one thread each, on the loopback. Without a name all
-experiments run, in some ten minutes; ``--runs`` is the number of those in which somebody is killed, ``--cores`` names
-the numbers of threads and of workers that are compared.
+experiments run, in half an hour or more; ``--runs`` is the number of those in which somebody is killed, ``--cores``
+names the numbers of threads and of workers that are compared.
 """
 
 import argparse
@@ -95,6 +95,7 @@ def speed(bench, options):
 def cores(bench, options):
     """Compare more and more threads, and as many workers, with the codec alone in as many threads."""
     source = bench.series(_MIDDLE)
+    bench.forget_corrected()
     corrected = bench.corrected(_MIDDLE)
 
     def by_threads(n, scratch):

@@ -41,6 +41,13 @@ def codes_of(dataset):
     return tuple(properties.get_filter(k)[0] for k in range(properties.get_nfilters()))
 
 
+def checksum_of_hdf5(octets):
+    """Let HDF5 store bytes with a checksum, and return it."""
+    with hdf5_file() as file:
+        dataset = file.create_dataset("image", data=octets, chunks=octets.shape, fletcher32=True)
+        return int.from_bytes(dataset.id.read_direct_chunk((0,))[1][-4:], "little")
+
+
 def checked(content):
     """Append the checksum of some bytes to them."""
     return content + fletcher32(content).to_bytes(4, "little")
@@ -61,11 +68,16 @@ def test_what_hdf5_stores_is_decoded_bit_by_bit(image, shuffle, level, checksum)
 @given(st.integers(1, 1100) | st.integers(16_000, 300_000), st.integers(0, 255), st.integers(0, 9))
 def test_the_checksum_is_that_of_hdf5_for_any_number_of_bytes(n_bytes, largest, seed):
     octets = np.random.default_rng(seed).integers(0, largest + 1, n_bytes, np.uint8)
-    with hdf5_file() as file:
-        dataset = file.create_dataset("image", data=octets, chunks=octets.shape, fletcher32=True)
-        stored = dataset.id.read_direct_chunk((0,))[1]
 
-    assert fletcher32(octets.tobytes()) == int.from_bytes(stored[-4:], "little")
+    assert fletcher32(octets.tobytes()) == checksum_of_hdf5(octets)
+
+
+@pytest.mark.parametrize("n_words", [1 << 15, 1 << 16, 1 << 17, 1 << 20, 3 << 19])
+@pytest.mark.parametrize("more", [-1, 0, 1, 2])
+def test_the_checksum_is_that_of_hdf5_where_its_pieces_end(n_words, more):
+    octets = np.random.default_rng(0).integers(0, 256, 2 * n_words + more, np.uint8)
+
+    assert fletcher32(octets.tobytes()) == checksum_of_hdf5(octets)
 
 
 def test_the_checksum_of_nothing_is_zero():
