@@ -2,10 +2,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import warnings
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -39,9 +41,9 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def long_recording(tmp_path_factory):
-    """Return a series that takes a second or two to correct."""
+    """Return a series that takes a second or so to correct."""
     path = tmp_path_factory.mktemp("long") / "recorded.h5"
-    simulation = Simulation(n_frames=4000, frame_shape=(128, 128))
+    simulation = Simulation(n_frames=2000, frame_shape=(128, 128))
     to_hdf5(simulation.lazy(), path, times=simulation.times)
     return path
 
@@ -527,6 +529,34 @@ def test_a_process_that_is_interrupted_leaves_no_output(start, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_an_interrupt_that_falls_into_a_finalizer_is_not_lost():
+    code = """
+import click, os, signal, time
+from flimage_dask.cli.failures import OneLineErrors
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+@click.group(cls=OneLineErrors)
+def main():
+    pass
+
+@main.command()
+def work():
+    Finalized()
+    time.sleep(20)
+
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code, "work"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "flimage-dask: error: interrupted.\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("who", [("--workers", 1), ("--resume",)], ids=str)
 def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(start, long_recording, tmp_path, out, who):
     parts = tmp_path / ".out.h5.parts"
@@ -589,6 +619,16 @@ def test_processes_of_this_machine_do_the_same_work(recorded, out, tmp_path):
     assert result.exit_code == 0, result.output
     with FLSeries(h5file=out, h5mode="r") as a, FLSeries(h5file=other, h5mode="r") as b:
         assert np.array_equal(a.raw_fl.compute(), b.raw_fl.compute())
+
+
+def test_processes_of_this_machine_say_nothing_of_ports_that_others_use(start, recorded, out):
+    with socket.socket() as port_of_dask:
+        with suppress(OSError):  # whoever has it already will do
+            port_of_dask.bind(("127.0.0.1", 8787))
+            port_of_dask.listen()
+        process = start("correct", recorded, out, "--workers", 1)
+        _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
 
 
 def test_a_scheduler_that_does_not_answer_is_named(recorded, out, monkeypatch):

@@ -2,20 +2,18 @@
 
 import os
 import re
-import signal
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, TypeVar
 
 import click
 
 from ..errors import FlimageError, ParameterError
 from ..notices import BleachingWarning, ClippingWarning, SchedulerWarning
+from .interrupts import StoppingInOrder
 
 PROGRAM = "flimage-dask"
 DATA_OR_DISK, USAGE, INTERRUPTED = 1, 2, 130
@@ -68,7 +66,7 @@ class OneLineErrors(click.Group):
         if not options.get("standalone_mode", True):
             return super().main(*args, **inside)
         try:
-            with _stopping_at_once_the_second_time():
+            with StoppingInOrder(_end_at_once):
                 code = super().main(*args, **inside)
         except click.ClickException as error:
             code = error.exit_code
@@ -95,27 +93,9 @@ class OneLineErrors(click.Group):
             ctx.exit(USAGE if isinstance(error, ParameterError) else DATA_OR_DISK)
 
 
-@contextmanager
-def _stopping_at_once_the_second_time() -> Iterator[None]:
-    """Let the first Ctrl-C stop a run in order, which may take some seconds, and the second one end the process."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop_in_order(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, stop_at_once)
-        signal.default_int_handler(number, frame)
-
-    def stop_at_once(number: int, frame: FrameType | None) -> None:
-        say("error", f"interrupted twice: stopped at once. What is left over is listed by {PROGRAM} clean.")
-        os._exit(INTERRUPTED)
-
-    signal.signal(signal.SIGINT, stop_in_order)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _end_at_once() -> None:
+    say("error", f"interrupted twice: stopped at once. What is left over is listed by {PROGRAM} clean.")
+    os._exit(INTERRUPTED)
 
 
 def traceback_option(command: _Command) -> _Command:

@@ -97,6 +97,8 @@ def _processes(n_workers: int, n_threads: int | None) -> Iterator[None]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            # It listens all the same, for others than people: at any free port, so that no other run is in its way.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             # What goes wrong reaches the client as an error, and is one line there.
             silence_logs=logging.CRITICAL,
         ) as cluster,
