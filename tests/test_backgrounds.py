@@ -320,7 +320,7 @@ def test_the_output_names_the_background_and_the_fields(fls, tmp_path, backgroun
     ("options", "message"),
     [
         ({"background": "tilt"}, "background='tilt'.*Profile"),
-        ({"background": object()}, "neither a number nor an image"),
+        ({"background": {"tilt"}}, "neither a number nor an image"),
         ({"background": Profile("tilt", region=np.ones((5, 5), bool))}, r"region= has shape \(5, 5\)"),
         ({"background": FrameBackground("mean"), "border_px": 12}, "from 1 to 11"),
         ({"dark": np.zeros((5, 5))}, r"dark= has shape \(5, 5\); the frames have \(24, 30\)"),

@@ -548,7 +548,8 @@ def main():
 @main.command()
 def work():
     Finalized()
-    time.sleep(20)
+    for _ in range(200):
+        time.sleep(0.1)
 
 main()
 """

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from .models import DecayModel
 from .scaled import ScaledTrace
@@ -121,6 +120,9 @@ class DecayFit:
     @property
     def half_life(self) -> float:
         """Time in which the bleachable part of the curve halves; inf where it has none."""
+        # Here, because it takes as long to import as the rest of the package.
+        from scipy.optimize import brentq
+
         bleachable = np.array([parameter.bleachable for parameter in self.model.coefficients])
         coefficients = np.where(bleachable, self.optimum.coefficients, 0.0)
         if not coefficients.any():
@@ -184,7 +186,7 @@ class DecayFit:
         gradient = relative[-1] - relative[:-1]
         variances = np.einsum("mi,ij,mj->m", gradient, covariance, gradient)
         freedom = max(len(self.trace.tau) - self.model.n_parameters, 1)
-        quantile = float(student.ppf(0.5 + ONE_SIGMA / 2.0, freedom))
+        quantile = float(stdtrit(freedom, 0.5 + ONE_SIGMA / 2.0))
         errors: Array = quantile * np.sqrt(np.maximum(variances, 0.0))
         return errors
 

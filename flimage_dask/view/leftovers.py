@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..hdf5.leftovers import Leftover
-from .text import clean, counted
+from .text import clean, counted, printable
 from .units import format_size, format_time
 
 
@@ -21,7 +21,7 @@ def leftovers_text(folder: Path, found: Sequence[Leftover], *, removed: bool) ->
         Whether it is to be removed.
     """
     if not found:
-        return f"nothing is left over in '{clean(str(folder))}'."
+        return f"nothing is left over in '{printable(folder)}'."
     lines = [
         f"  {clean(leftover.target.name, 40):<40}  {_kind(leftover):>16}  {format_size(leftover.n_bytes):>8}  "
         f"{_age(leftover):>8} old"
@@ -33,7 +33,7 @@ def leftovers_text(folder: Path, found: Sequence[Leftover], *, removed: bool) ->
         end = "all of them are being written: nothing to remove."
     else:
         end = f"removed {total}." if removed else f"{total} can be removed with --remove."
-    return "\n".join([f"unfinished outputs in '{clean(str(folder))}':", "", *lines, "", end])
+    return "\n".join([f"unfinished outputs in '{printable(folder)}':", "", *lines, "", end])
 
 
 def _kind(leftover: Leftover) -> str:

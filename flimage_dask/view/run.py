@@ -10,7 +10,7 @@ from ..correction.estimate import NO_BLEACHING, BleachingEstimate
 from ..correction.intensity import POSITIVE_SUM
 from ..correction.options import FACTOR
 from ..simulate import Simulation
-from .text import aligned, clean, counted, listed, short
+from .text import aligned, counted, listed, printable, short
 from .units import format_compression, format_size, format_time
 
 
@@ -99,8 +99,8 @@ def estimate_text(origin: str, estimate: BleachingEstimate, written: Sequence[Pa
     written
         Files with more of it.
     """
-    heading = f"{clean(origin)}: {counted(len(estimate.trace), 'frame')}, {estimate.status}"
-    rows = [*_correction_rows(estimate), *(("written", clean(str(path))) for path in written)]
+    heading = f"{printable(origin)}: {counted(len(estimate.trace), 'frame')}, {estimate.status}"
+    rows = [*_correction_rows(estimate), *(("written", printable(path)) for path in written)]
     return "\n".join([heading, "", *aligned(rows)])
 
 
@@ -175,4 +175,4 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
 
 def _written(run: Run, what: str) -> str:
     height, width = run.frame_shape
-    return f"{clean(str(run.output))}: {counted(run.n_frames, 'frame')} of {height} x {width} px, {what}"
+    return f"{printable(run.output)}: {counted(run.n_frames, 'frame')} of {height} x {width} px, {what}"

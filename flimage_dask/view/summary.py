@@ -19,7 +19,7 @@ from ..hdf5.url import Url
 from ..image import FLImage
 from ..meta import DATA_DEF_FL, OTHER_DEF_FL
 from ..series import FLSeries
-from .text import aligned, clean, counted, listed, plain, short
+from .text import aligned, clean, counted, listed, plain, printable, short
 from .units import format_compression, format_time
 
 #: Steps between frames that differ by less than this share of their median are called equal.
@@ -79,7 +79,7 @@ def file_text(found: Mapping[str, Any]) -> str:
         ("background", _backgrounds_in_words(found)),
     ]
     constant, varying = found["metadata"]["constant"], found["metadata"]["varying"]
-    sections = [[f"{clean(found['file'])}: {what}"], aligned(rows)]
+    sections = [[f"{printable(found['file'])}: {what}"], aligned(rows)]
     if constant:
         heading = "metadata" if is_image else "metadata, the same in all frames"
         sections.append([heading, *aligned((key, short(value) + _unit(key)) for key, value in constant.items())])

@@ -1,6 +1,7 @@
 """Plain text for a terminal: aligned columns, short numbers, and nothing that could steer the terminal."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,19 @@ def clean(text: str, longest: int = LONGEST) -> str:
     >>> clean("two\nlines and a \x1b[31mcolour")
     'two lines and a ?[31mcolour'
     """
-    line = " ".join(text.split())
-    printable = "".join(character if character.isprintable() else "?" for character in line)
-    return printable if len(printable) <= longest else printable[: longest - 1] + "…"
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def printable(path: str | Path) -> str:
+    r"""Write a path as a whole, so that it can be copied, without control characters.
+
+    Examples
+    --------
+    >>> printable("a  name \x1b[31mwith a colour.h5")
+    'a  name ?[31mwith a colour.h5'
+    """
+    return "".join(character if character.isprintable() else "?" for character in str(path))
 
 
 def short(value: Any) -> str:

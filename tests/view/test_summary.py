@@ -151,6 +151,12 @@ def test_text_from_a_file_cannot_steer_the_terminal(path):
     assert max(map(len, text.splitlines())) < 200
 
 
+def test_a_path_is_printed_as_a_whole(tmp_path):
+    (folder := tmp_path / ("long  " * 20)).mkdir()
+    _, text = described(path := write_series(folder / "series.h5"))
+    assert text.splitlines()[0] == f"{path}: a series of 6 frames"
+
+
 def test_foreign_attributes_do_no_harm(path):
     write_series(path)
     with h5py.File(path, "a") as file:
