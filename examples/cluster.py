@@ -26,7 +26,10 @@ def main(folder: Path) -> None:
 
     with FLSeries(h5file=folder / "series.h5", h5mode="r") as fls:
         # For a cluster elsewhere: Client("tcp://address-of-the-scheduler:8786").
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        with (
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+            Client(cluster),
+        ):
             fls.bleach_correction(folder / "by_processes.h5")  # the same call
 
             numbered = np.broadcast_to(np.arange(40.0)[:, None, None], (40, 64, 64))

@@ -456,7 +456,7 @@ def test_the_workers_of_a_cluster_find_the_same_backgrounds(fls, tmp_path):
     names = ("poly2o", "over time")
     for name in names:
         fls.background_correction(tmp_path / f"{name}.h5", BORDER, background=BACKGROUNDS[name])
-    cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None)
+    cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0")
     with cluster, Client(cluster):
         for name in names:
             fls.background_correction(tmp_path / f"{name} of a cluster.h5", BORDER, background=BACKGROUNDS[name])

@@ -46,7 +46,7 @@ def scheduler(request):
         with dask.config.set(scheduler=request.param, num_workers=2):
             yield None
         return
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as client:
         yield client
 
 
@@ -107,7 +107,7 @@ def test_slices_reach_what_is_read(tmp_path, resume):
 
 @pytest.mark.parametrize("resume", [None, True])
 def test_what_a_client_in_this_process_holds_is_found(tmp_path, resume):
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as client:
         frames = client.persist(da.arange(60, chunks=6)[:, None, None] * da.ones((60, *SHAPE), chunks=(6, -1, -1)))
         mean = client.persist(frames.mean(axis=0))
         to_hdf5(frames - mean, tmp_path / "out.h5", resume=resume)

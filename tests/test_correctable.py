@@ -426,7 +426,7 @@ def test_values_do_not_depend_on_scheduler_or_blocks(series_path, scheduler, fra
 
 def test_a_distributed_client_in_this_process_does_the_work(fls, tmp_path):
     expected = fls.bleach_corrected(BORDER).compute(scheduler="sync")
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0"):
         fls.bleach_correction(tmp_path / "out.h5", BORDER)
         assert np.array_equal(fls.bleach_corrected(BORDER).compute(), expected)
     assert np.array_equal(values(tmp_path / "out.h5"), expected)

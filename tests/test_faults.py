@@ -190,7 +190,9 @@ def test_a_block_kills_every_worker_that_tries_it(hands, client, tmp_path):
 
 def test_a_worker_takes_more_memory_than_it_has(tmp_path):
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, memory_limit="300MB", dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, memory_limit="300MB", dashboard_address="127.0.0.1:0"
+        ) as cluster,
         Client(cluster) as client,
     ):
         client.run_on_scheduler(allow_no_failures)

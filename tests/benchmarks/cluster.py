@@ -49,7 +49,7 @@ def cluster(n_workers=2, **options):
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             **options,
         ) as started,
         Client(started) as client,
