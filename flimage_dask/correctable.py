@@ -177,7 +177,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         Raises
         ------
         SeriesError, FitError, ParameterError
-            (ValueErrors) see `estimate_bleaching`; and if `flscorr` has another number of frames.
+            (ValueErrors) see `estimate_bleaching`; and if `flscorr` has another number or size of frames.
         FileError
             (an OSError) if the output exists, is the input, or cannot be written. Nothing is
             left of an output that is not whole.
@@ -190,8 +190,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             If pixels lie outside an integer `dtype`. How many is part of the provenance.
         """
         target = self if flscorr is None else flscorr
-        if len(target) != len(self):
-            raise SeriesError(f"flscorr has {len(target)} frames; the estimate is for {len(self)}.")
+        if target.shape != self.shape:
+            raise SeriesError(f"flscorr has {_in_pixels(target.shape)}; the estimate is for {_in_pixels(self.shape)}.")
         storage, stored = Storage(compression, level, shuffle), stored_type(dtype)
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
@@ -217,6 +217,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         if h5out is not None:
             if target is not self:
                 source = target._source(progress).prepared(choice.preparation)
+                # One may be in memory, which workers elsewhere do not see, and the other not.
+                resources = target._resources(source, memory)
             fl = lazy_series(source, resources.plan.block_bytes).fl
             target._write(
                 bleach_corrected(fl, found),
@@ -235,7 +237,13 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 progress=progress,
                 advance=advance,
             )
-        return found.background, found.trace.copy(), found.decay.copy(), found.times.copy()
+        background = found.background.copy() if isinstance(found.background, np.ndarray) else found.background
+        return background, found.trace.copy(), found.decay.copy(), found.times.copy()
+
+
+def _in_pixels(shape: tuple[int, ...]) -> str:
+    n_frames, height, width = shape
+    return f"{n_frames} frames of {height} x {width} px"
 
 
 def _in_words(choice: BackgroundChoice, found: BleachingEstimate) -> dict[str, Any]:

@@ -271,7 +271,7 @@ class EstimableFrames(FrameSequence[View]):
         if times is not None and frame_interval is not None:
             raise ParameterError("give either times= or frame_interval=, not both.")
         if times is not None:
-            given = np.asarray(times, np.float64)
+            given = np.array(times, np.float64)
             if given.shape != (len(self),):
                 raise ParameterError(f"times= has shape {given.shape}; {len(self)} frames need ({len(self)},).")
             return given

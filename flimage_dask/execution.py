@@ -26,6 +26,7 @@ from .hdf5.writer import SeriesWriter
 from .meta import check_key
 from .notices import ClippingWarning, warn
 from .part_run import PartRun, refuse_parts
+from .plain_json import plain
 from .progress import track
 from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 
@@ -102,6 +103,7 @@ def write_series(
     frames = _in_whole_frames(array)
     n_frames, *frame_shape = (int(size) for size in frames.shape)
     _check_columns(columns, n_frames)
+    described = _described(provenance)
     check_target(output, source, overwrite=overwrite, resume=resume)
     frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
     resources = resources or _unlimited(n_frames, frame_bytes)
@@ -137,7 +139,7 @@ def write_series(
         if identifier is not None:
             group.attrs[IDENTIFIER] = identifier
         stored_as = {"dtype": str(dtype), **writer.encoding.dataset_options, **_clipped(writer, dtype)}
-        group.attrs[PROVENANCE] = json.dumps(_stamped(provenance, stored_as), allow_nan=False)
+        group.attrs[PROVENANCE] = json.dumps(_stamped(described, stored_as), allow_nan=False)
         if estimate is not None:
             group.attrs[ESTIMATE] = estimate
     # When the output is whole: warnings may be errors.
@@ -253,6 +255,15 @@ def _with_versions(columns: Columns, n_frames: int) -> Columns:
         for key, version in VERSION_ATTRIBUTES.items()
     }
     return {**columns, **versions}
+
+
+def _described(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse a provenance that could not be stored before any work is done."""
+    try:
+        described: dict[str, Any] = plain(provenance)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"an argument cannot be recorded in the output: {error}.") from error
+    return described
 
 
 def _stamped(provenance: Mapping[str, Any], stored_as: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,8 @@ class FrameSource:
 
     def raw(self, frames: NDArray[np.int64], region: Region) -> NDArray[Any]:
         """Read raw images. What is kept is returned read-only."""
-        if self.kept is None or not _is_whole(self.index.frames.shape, region):
+        keeps_raw = self.preparation is None and _is_whole(self.index.frames.shape, region)
+        if self.kept is None or not keeps_raw:
             return self._read_raw(frames, region)
         return self.kept.get(self.index.frames.numbers[frames], lambda: self._read_raw(frames, region))
 

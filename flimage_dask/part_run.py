@@ -30,6 +30,7 @@ from .hdf5.lock import FileLock
 from .hdf5.output import Output
 from .hdf5.parts import DamagedPartError, Part, PartFolder
 from .hdf5.writer import SeriesWriter
+from .plain_json import plain
 from .scheduling import Workers
 
 _log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class PartRun:
             "blocks": _in_short(self.frames.chunks[0]),
             "dtype": self.dtype.str,
             "background": None if self.background is NO_BACKGROUND else tokenize(self.background),
-            "storage": _as_json({"asked": self.storage.shuffle, **self.storage.encoding(False).dataset_options}),
+            "storage": plain({"asked": self.storage.shuffle, **self.storage.encoding(False).dataset_options}),
         }
 
     @cached_property
@@ -271,7 +272,7 @@ class PartMaker:
     @property
     def storage(self) -> dict[str, Any]:
         """What `h5py.Group.create_dataset` is told, as it is read from a part."""
-        return dict(_as_json(self.encoding.dataset_options))
+        return dict(plain(self.encoding.dataset_options))
 
 
 def keepsake(output: Output, name: str) -> str | None:
@@ -316,8 +317,3 @@ def _in_short(sizes: Sequence[int]) -> list[list[int]]:
         else:
             runs.append([int(size), 1])
     return runs
-
-
-def _as_json(options: Mapping[str, Any]) -> Any:
-    """Give options the form that they have when they are read from a file."""
-    return json.loads(json.dumps(options))

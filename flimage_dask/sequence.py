@@ -88,8 +88,10 @@ class FrameSequence(ABC, Generic[View]):
     @property
     def identifier(self) -> str | None:
         """Identifier of the series; None if it has none."""
-        identifier: str | None = self._store.group.attrs.get(IDENTIFIER)
-        return identifier
+        identifier = self._store.group.attrs.get(IDENTIFIER)
+        if isinstance(identifier, bytes):
+            return identifier.decode("utf-8", "surrogateescape")
+        return None if identifier is None else str(identifier)
 
     @property
     def path(self) -> Path | None:

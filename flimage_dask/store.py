@@ -13,7 +13,7 @@ from .hdf5.files import bound_metadata_cache, noticing_damage
 from .hdf5.index import SeriesIndex
 from .hdf5.layout import IDENTIFIER, check_no_gap, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
-from .hdf5.source import ByteSource, source_of
+from .hdf5.source import source_of
 
 _WHOLE = "has no gap"
 _NAMES = "numbers by identifier"
@@ -108,11 +108,11 @@ class SeriesStore:
 
     def source(self, index: SeriesIndex) -> FrameSource:
         """Return where lazy arrays find some frames."""
-        stamp = self._current_stamp()
-        content = stamp or self._reader
+        self._follow_file()
+        content = self._stamp or self._reader
         changes = self.changes.count(FRAMES, IMAGES)
         token = tokenize(content, self.group.name, index.frames.numbers, changes)
-        return FrameSource(self._reader, index, token, stamp)
+        return FrameSource(self._reader, index, token, self._stamp)
 
     def _next_number(self) -> int:
         number = self.count()
@@ -126,9 +126,14 @@ class SeriesStore:
         # The first frame of a name is the one that counts: it overwrites the others.
         return {name: number for number, name in reversed(list(enumerate(column))) if name is not None}
 
-    def _current_stamp(self) -> ByteSource | None:
-        """Return the state of the file, brought to the disk first if it is being written."""
+    def _follow_file(self) -> None:
+        """Find out the state of a file that is being written, brought to the disk first.
+
+        Other processes know the frames by the state in which they were indexed.
+        """
         if not is_writable(self.group):
-            return self._stamp
+            return
         self.group.file.flush()
-        return source_of(self.group)
+        stamp = source_of(self.group)
+        if stamp != self._stamp:
+            self._stamp, self._reader = stamp, open_reader(self.group)

@@ -61,7 +61,7 @@ class CountingRunner:
             return self._runner.measure(source, function, *arguments)
         region, saturation = self._options.region, saturation_of(source, self._options)
         how = function, arguments, region, saturation
-        if source.index.backgrounds:
+        if source.index.backgrounds and source.preparation is None:
             pairs = self._runner.measure_raw(source, _measured_and_counted_raw, source, *how)
         else:
             pairs = self._runner.measure(source, _measured_and_counted, *how)

@@ -68,6 +68,15 @@ def fls(series_path):
         yield series
 
 
+@pytest.fixture(params=["no background stored", "a background stored"])
+def fls_of_either_kind(request, series_path):
+    if request.param == "a background stored":
+        with FLSeries(h5file=series_path, h5mode="a") as series:
+            series.set_bg_data(np.linspace(0, 5, 720).reshape(SHAPE))
+    with FLSeries(h5file=series_path, h5mode="r") as series:
+        yield series
+
+
 def expected_backgrounds(frames, background):
     """Find the background of each frame one by one, as plainly as possible."""
     if isinstance(background, Profile):
@@ -124,7 +133,8 @@ def test_a_part_of_a_prepared_frame_is_a_part_of_the_whole(fls):
     assert np.array_equal(fl[::-3, 7].compute(), whole[::-3, 7])
 
 
-def test_the_correction_of_bleaching_sees_prepared_frames(fls, tmp_path, background):
+def test_the_correction_of_bleaching_sees_prepared_frames(fls_of_either_kind, tmp_path, background):
+    fls = fls_of_either_kind
     options = {"border_px": BORDER, "background": background, "dark": DARK, "flat": FLAT}
     estimate = fls.estimate_bleaching(**options)
     fls.bleach_correction(tmp_path / "out.h5", **options)

@@ -19,7 +19,7 @@ from distributed import Client
 from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning, estimation, to_hdf5
 from flimage_dask.block_tasks import BlockTasks
 from flimage_dask.cluster import Cluster
-from flimage_dask.errors import ClusterError, OutputExistsError, UnfinishedRunError
+from flimage_dask.errors import ClusterError, FileError, OutputExistsError, UnfinishedRunError
 from flimage_dask.hdf5.leftovers import find_leftovers
 from flimage_dask.hdf5.parts import PartFolder
 from flimage_dask.view.leftovers import leftovers_text
@@ -168,6 +168,37 @@ def test_a_series_open_for_writing_is_read_by_the_workers(client, path, tmp_path
     with FLSeries(h5file=path) as fls:
         fls.bleach_correction(tmp_path / "out.h5", BORDER)
         assert np.array_equal(values(tmp_path / "out.h5"), on_threads(fls.bleach_corrected(BORDER).compute))
+
+
+@pytest.fixture
+def in_memory():
+    """Return 60 frames in the memory of this process."""
+    frames, times = make_bleaching_frames(60)
+    return FLSeries([FLImage(frame, {"time": t}) for frame, t in zip(frames, times, strict=True)])
+
+
+def test_a_series_in_memory_is_refused_by_workers_instead_of_waited_for(client, in_memory, tmp_path):
+    with pytest.raises(FileError, match="in memory cannot be read from another process"):
+        client.compute(in_memory.fl.sum()).result(timeout=30)
+    with pytest.raises(FileError, match="in memory cannot be read from another process"):
+        to_hdf5(in_memory.fl, tmp_path / "out.h5", like=in_memory)
+
+
+@pytest.mark.filterwarnings("ignore::flimage_dask.SchedulerWarning")
+def test_frames_in_memory_are_corrected_as_those_of_a_file_are_estimated(client, fls, in_memory, tmp_path):
+    on_threads(lambda: fls.bleach_correction(tmp_path / "threads.h5", BORDER))
+    fls.bleach_correction(tmp_path / "cluster.h5", BORDER, flscorr=in_memory)
+    assert np.array_equal(values(tmp_path / "cluster.h5"), values(tmp_path / "threads.h5"))
+
+
+def test_workers_read_what_was_added_to_a_series_that_is_open_for_writing(client, fls, tmp_path):
+    expected = on_threads(lambda: fls.bleach_corrected(BORDER).compute())
+    with FLSeries(h5file=tmp_path / "open.h5", h5mode="w") as series:
+        for frame in fls:
+            series.add_flimage(frame)
+        assert np.array_equal(series.bleach_corrected(BORDER).compute(), expected)
+        series.bleach_correction(tmp_path / "out.h5", BORDER)
+    assert np.array_equal(values(tmp_path / "out.h5"), expected)
 
 
 def test_a_series_in_memory_and_an_open_group_stay_with_their_process(client, fls, tmp_path):

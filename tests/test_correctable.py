@@ -26,6 +26,7 @@ from flimage_dask.errors import (
     ParameterError,
     SeriesError,
 )
+from flimage_dask.hdf5.encoding import Storage
 from flimage_dask.hdf5.reader import ByteRangeReader
 
 from .conftest import make_bleaching_frames, write_series_file
@@ -165,6 +166,11 @@ def test_a_denoised_version_is_corrected_with_the_estimate_of_the_original(fls, 
         expected = (denoised.fl.compute() - background) * (decay[0] / decay)[:, None, None]
         with pytest.raises(SeriesError, match="flscorr has 3 frames"):
             fls.bleach_correction(tmp_path / "no.h5", BORDER, flscorr=denoised[:3])
+    smaller = FLSeries([FLImage(np.ones((24, 29))) for _ in fls])
+    with pytest.raises(
+        SeriesError, match="flscorr has 12 frames of 24 x 29 px; the estimate is for 12 frames of 24 x 30 px"
+    ):
+        fls.bleach_correction(tmp_path / "no.h5", BORDER, flscorr=smaller)
     assert np.allclose(values(tmp_path / "out.h5"), expected, rtol=1e-6, atol=1e-5)
     assert not (tmp_path / "no.h5").exists()
 
@@ -626,3 +632,61 @@ def test_an_estimate_that_cannot_be_read_is_refused(fls, tmp_path, content):
         file.attrs["flimage_dask estimate"] = content
     with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out, pytest.raises(ParameterError):
         assert out.applied_estimate
+
+
+def test_arguments_may_be_numbers_of_numpy(fls, tmp_path):
+    options = {"border_px": BORDER, "max_factor": 9.0, "saturation": 4000}
+    fls.bleach_correction(tmp_path / "python.h5", **options)
+    of_numpy = {"border_px": np.int64(BORDER), "max_factor": np.float32(9), "saturation": np.int64(4000)}
+    fls.bleach_correction(tmp_path / "numpy.h5", **of_numpy)
+    assert np.array_equal(values(tmp_path / "numpy.h5"), values(tmp_path / "python.h5"))
+    found = fls.estimate_bleaching(**of_numpy)
+    assert BleachingEstimate.from_json(found.to_json()).border_px == BORDER
+    fls.histogram_matching(tmp_path / "matched.h5", reference=np.int64(3))
+
+
+def test_the_identifier_of_a_series_may_be_bytes_or_a_number(fls, tmp_path):
+    in_memory = FLSeries(fls[:2], identifier=5)
+    assert in_memory.identifier == "5"
+    in_memory.h5.attrs["identifier"] = np.bytes_("cell")
+    in_memory.background_correction(tmp_path / "out.h5", BORDER)
+    with h5py.File(tmp_path / "out.h5") as out:
+        assert out.attrs["identifier"] == "cell"
+
+
+def test_what_cannot_be_recorded_is_refused_before_any_work(fls, tmp_path, monkeypatch):
+    monkeypatch.setattr(ByteRangeReader, "read", None)
+    with pytest.raises(ParameterError, match="saturation=inf must be a finite number"):
+        fls.bleach_correction(tmp_path / "out.h5", BORDER, saturation=np.inf)
+    with pytest.raises(ParameterError, match="an argument cannot be recorded in the output"):
+        fls._write(
+            fls.fl, tmp_path / "out.h5", columns={}, operation="test", parameters={"of": object()}, storage=Storage(),
+            resources=None, overwrite=False, resume=None, progress=None,
+        )  # fmt: skip
+    assert list(tmp_path.glob("*out*")) == []
+
+
+def test_nobody_changes_what_is_remembered(fls):
+    first = fls.bleach_correction(None, BORDER, background="per-frame")
+    expected = [np.array(values) for values in first]
+    for values in first:
+        values -= 5
+    again = fls.bleach_correction(None, BORDER, background="per-frame")
+    assert all(np.array_equal(a, b) for a, b in zip(again, expected, strict=True))
+
+
+def test_a_lazy_array_does_not_follow_the_arrays_of_its_arguments(fls):
+    image, times = np.full(fls.shape[1:], 9.0), np.arange(12.0)
+    lazy = fls.bleach_corrected(BORDER, background=image, times=times), fls.background_corrected(image, BORDER)
+    expected = [array.compute() for array in lazy]
+    estimation._kept.clear()
+    image[:], times[:] = 0, 0
+    assert all(np.array_equal(array.compute(), values) for array, values in zip(lazy, expected, strict=True))
+
+
+def test_the_arrays_of_an_estimate_are_its_own(fls):
+    mine = np.ones(12)
+    changed = replace(fls.estimate_bleaching(BORDER), factors=mine)
+    mine[:] = 3
+    assert (changed.factors == 1).all()
+    assert not changed.factors.flags.writeable

@@ -103,7 +103,7 @@ class BleachingEstimate:
 
     Notes
     -----
-    The arrays are read-only, because an estimate may be shared by several lazy arrays.
+    The arrays are read-only copies, because an estimate may be shared by several lazy arrays.
     """
 
     model: str
@@ -140,7 +140,9 @@ class BleachingEstimate:
 
     def __post_init__(self) -> None:
         for name in ARRAYS:
-            getattr(self, name).setflags(write=False)
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        if isinstance(self.background, np.ndarray):
+            object.__setattr__(self, "background", _frozen(self.background))
 
     @property
     def is_corrected(self) -> bool:
@@ -333,6 +335,12 @@ class BleachingEstimate:
             spread = f" ± {error:.2g}" if np.isfinite(error) else ""
             words.append(f"{name} {value:.6g}{spread} {self.units[name]}".rstrip())
         return words
+
+
+def _frozen(values: Array) -> Array:
+    copy = values.copy()
+    copy.setflags(write=False)
+    return copy
 
 
 def _json_number(value: float) -> float | None:

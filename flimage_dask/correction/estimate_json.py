@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..plain_json import as_python
 from .estimate import ARRAYS, NO_BLEACHING, NOT_CORRECTED, BleachingEstimate
 from .pixels import PixelCounts
 
@@ -42,7 +43,7 @@ def as_json(estimate: BleachingEstimate) -> str:
         "pixels": _listed_pixels(estimate.pixels),
         "arrays": {name: _listed(getattr(estimate, name)) for name in ARRAYS},
     }
-    return json.dumps(content, indent=2, allow_nan=False)
+    return json.dumps(content, indent=2, default=as_python, allow_nan=False)
 
 
 def from_json(text: str) -> BleachingEstimate:

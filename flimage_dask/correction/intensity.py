@@ -34,7 +34,8 @@ class TraceOptions:
     Raises
     ------
     ParameterError
-        (a ValueError) if there is no such statistic, or `mask` is no image or marks no pixel.
+        (a ValueError) if there is no such statistic, or `mask` is no image or marks no pixel, or
+        `saturation` is not finite.
 
     Examples
     --------
@@ -48,6 +49,8 @@ class TraceOptions:
 
     def __post_init__(self) -> None:
         statistic_named(self.statistic)
+        if self.saturation is not None and not np.isfinite(self.saturation):
+            raise ParameterError(f"saturation={self.saturation!r} must be a finite number of counts, or None.")
         if self.mask is None:
             return
         mask = np.array(self.mask)

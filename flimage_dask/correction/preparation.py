@@ -198,11 +198,13 @@ def _level(background: Any, border_px: int, frame_shape: tuple[int, int]) -> tup
             return FrameBackground().on(frame_shape, border_px), background
         return "constant", background
     try:
-        values = np.asarray(background, np.float64)
+        # A copy, because lazy arrays and estimates use it later.
+        values = np.array(background, np.float64)
     except (TypeError, ValueError) as error:
         raise ParameterError(f"background={background!r} is neither a number nor an image (y, x).") from error
     if values.shape not in ((), frame_shape):
         raise ParameterError(f"the background has shape {values.shape}; the frames have {frame_shape}.")
     if not np.isfinite(values).all():
         raise ParameterError("the background holds values that are not finite.")
+    values.setflags(write=False)
     return (float(values) if values.ndim == 0 else values), values_in_words(values)

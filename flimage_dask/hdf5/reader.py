@@ -127,6 +127,20 @@ class ReopeningReader:
             ByteRangeReader(now, self.root).read(found, np.arange(len(found)), out, region)
 
 
+class UnreachableReader:
+    """Stand for a series in memory where it is not.
+
+    It refuses when it reads: what is raised while a task is unpickled is lost on a cluster, which waits for ever.
+    """
+
+    def read(self, index: ImageIndex, positions: NDArray[np.int64], out: NDArray[Any], region: Region = WHOLE) -> None:
+        """Refuse to read."""
+        raise FileError(
+            "a series in memory cannot be read from another process, or after it was closed: give it a file "
+            "(h5file=…), or compute with the threads of this process (dask.config.set(scheduler='threads'))."
+        )
+
+
 class OpenFileReader(ProcessLocal):
     """Read through an open HDF5 file of this process.
 
@@ -143,14 +157,6 @@ class OpenFileReader(ProcessLocal):
     def __reduce__(self) -> tuple[Any, ...]:
         return _find_reader, (self.local_name, self._reader_elsewhere())
 
-    @classmethod
-    def elsewhere(cls) -> Exception:
-        """Make the error for a task that runs in another process."""
-        return FileError(
-            "a series in memory cannot be read from another process, or after it was closed: give it a file "
-            "(h5file=…), or compute with the threads of this process (dask.config.set(scheduler='threads'))."
-        )
-
     def read(self, index: ImageIndex, positions: NDArray[np.int64], out: NDArray[Any], region: Region = WHOLE) -> None:
         """Read images into the rows of `out`."""
         if self._group:
@@ -163,10 +169,10 @@ class OpenFileReader(ProcessLocal):
             )
         ReopeningReader(self._file, self._root).read(index, positions, out, region)
 
-    def _reader_elsewhere(self) -> ImageReader | None:
+    def _reader_elsewhere(self) -> ImageReader:
         """Return what reads the same images in another process, where only the disk can be seen."""
         if self._file is None:
-            return None
+            return UnreachableReader()
         if not self._group:
             return ReopeningReader(self._file, self._root)
         self._group.file.flush()
@@ -200,13 +206,11 @@ class OpenFileReader(ProcessLocal):
         return chunk
 
 
-def _find_reader(name: str, otherwise: ImageReader | None) -> ImageReader:
+def _find_reader(name: str, otherwise: ImageReader) -> ImageReader:
     """Unpickle a reader: the open file where it lives, its path elsewhere."""
     try:
         return OpenFileReader.find(name)
-    except FileError:
-        if otherwise is None:
-            raise
+    except RuntimeError:
         return otherwise
 
 
