@@ -73,6 +73,11 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         SeriesError, ParameterError
             See `estimate_bleaching`; what the frames hold is found out only when computing.
 
+        Warns
+        -----
+        BleachingWarning
+            Of what needs a look, when computing.
+
         Examples
         --------
         >>> import numpy as np
@@ -181,11 +186,17 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         FileError
             (an OSError) if the output exists, is the input, or cannot be written. Nothing is
             left of an output that is not whole.
+        UnfinishedRunError
+            (a FileExistsError) if an earlier run left finished blocks and `resume` does not say what to do.
+        ClusterError
+            (an OSError) if a worker of a cluster does not see the files, or has another version.
 
         Warns
         -----
         BleachingWarning
             Of what needs a look.
+        SchedulerWarning
+            If the active scheduler cannot do it, and threads of this process do.
         ClippingWarning
             If pixels lie outside an integer `dtype`. How many is part of the provenance.
         """

@@ -152,6 +152,13 @@ class EstimableFrames(FrameSequence[View]):
             (a ValueError) for fewer than four frames with finite pixels.
         ParameterError
             (a ValueError) for a border that leaves no centre, or another wrong argument.
+        ClusterError
+            (an OSError) if a worker of a cluster does not see the file, or has another version.
+
+        Warns
+        -----
+        BleachingWarning
+            Of what needs a look.
         """
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
@@ -191,6 +198,8 @@ class EstimableFrames(FrameSequence[View]):
         ------
         ParameterError
             (a ValueError) for a trace, a background or labels that cannot be used.
+        SeriesError
+            (a ValueError) if a constant background is asked for and no border has a finite pixel.
 
         Examples
         --------

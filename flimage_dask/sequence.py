@@ -194,6 +194,11 @@ class FrameSequence(ABC, Generic[View]):
         index
             Its position, negative from the end, or its identifier.
 
+        Returns
+        -------
+        FLImage
+            In the file of the series: what is changed in one is changed in the other.
+
         Raises
         ------
         FrameNotFoundError

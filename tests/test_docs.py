@@ -102,9 +102,9 @@ def rooms_of_the_design():
 
 
 def imports_of(script):
-    """Return the modules of the package that a module imports when it is imported, as paths."""
+    """Return the modules of the package that a module imports, at once or later, as paths."""
     package = ROOT / "flimage_dask"
-    for node in ast.parse(script.read_text(encoding="utf-8")).body:
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = script.parents[node.level - 1].joinpath(*(node.module or "").split("."))
             for path in [base / alias.name for alias in node.names] + [base]:
@@ -124,6 +124,8 @@ def test_modules_import_from_the_floors_below_as_the_design_says():
 
     for name in inner:
         for imported in inner.intersection(imports_of(modules[name])):
+            if name == "correction/estimate.py" and imported.startswith("view/"):
+                continue  # The one exception that design.md names.
             assert floor_of(imported) <= floor_of(name), (
                 f"{name} imports {imported}, which stands above it in design.md"
             )

@@ -255,6 +255,16 @@ class BleachingEstimate:
     def from_json(cls, text: str) -> "BleachingEstimate":
         """Read what `to_json` wrote.
 
+        Parameters
+        ----------
+        text
+            One JSON object.
+
+        Returns
+        -------
+        BleachingEstimate
+            The same to the last bit.
+
         Raises
         ------
         ParameterError
@@ -267,6 +277,16 @@ class BleachingEstimate:
     @classmethod
     def joined(cls, parts: "Sequence[BleachingEstimate]") -> "BleachingEstimate":
         """Join the estimates of consecutive parts of a series, such as trials with a fit each; see `joining`.
+
+        Parameters
+        ----------
+        parts
+            In the order of their frames.
+
+        Returns
+        -------
+        BleachingEstimate
+            Of as many frames as all parts together.
 
         Raises
         ------
