@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import dask
 import numpy as np
@@ -191,8 +192,9 @@ def estimate_once(source: FrameSource, request: EstimateRequest, runner: BlockRu
 
 def _known_or_new(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
     name = name_of(source, request)
-    with _kept_lock:
-        found = _kept.get(name)
+    with _lock_of(name):
+        with _kept_lock:
+            found = _kept.get(name)
         if found is not None:
             runner.on_frames(2 * len(request.times))
             return found
@@ -201,6 +203,12 @@ def _known_or_new(source: FrameSource, request: EstimateRequest, runner: BlockRu
         if source.stamp is not None:
             remember(name, found)
         return found
+
+
+def _lock_of(name: str) -> Any:
+    """Return what keeps an estimate from being made twice at a time, for as long as somebody makes it."""
+    with _kept_lock:
+        return _locks.setdefault(name, threading.RLock())
 
 
 def remember(name: str, found: BleachingEstimate) -> None:
@@ -235,7 +243,9 @@ def _background_and_band_sums(
 
 _KEPT_ESTIMATES = 16
 _kept: OrderedDict[str, BleachingEstimate] = OrderedDict()
-_kept_lock = threading.RLock()
+_locks: "WeakValueDictionary[str, Any]" = WeakValueDictionary()
+# Held for a moment only: estimates of other frames need not wait for one that is being made.
+_kept_lock = threading.Lock()
 
 
 def _estimate_in_task(source: FrameSource, request: EstimateRequest) -> BleachingEstimate:

@@ -88,19 +88,27 @@ class PartRun:
         """
         refuse_parts(self.folder, resume=self.resume)
         with self.folder.taken() as lock:
-            if self.resume and self.folder.note():
+            goes_on = bool(self.resume and self.folder.note())
+            if goes_on:
+                # Apart from what removes a folder that nobody can use: the blocks of another run are of use.
                 self._check_same()
-                self.folder.discard_unfinished()
-            else:
-                self.folder.discard_all()
-                self.folder.create(self._identity, {name: text() for name, text in self.keepsakes.items()})
             try:
+                self._start(goes_on)
                 self.workers.check(self.folder.path)
                 yield
             except BaseException as error:
                 self._leave(error, lock)
                 raise
             self._remove_folder(lock)
+
+    def _start(self, goes_on: bool) -> None:
+        """Leave in the folder what is of this run, and note what that is."""
+        if goes_on:
+            self.folder.discard_unfinished()
+            return
+        identity, texts = self._identity, {name: text() for name, text in self.keepsakes.items()}
+        self.folder.discard_all()
+        self.folder.create(identity, texts)
 
     def fill(self, writer: SeriesWriter) -> None:
         """Let workers write parts, and store them as they come."""
@@ -290,9 +298,10 @@ def refuse_parts(folder: PartFolder, *, resume: bool | None) -> None:
     """
     if folder.is_in_use():
         raise folder.in_use()
-    if resume is None and folder.exists():
+    n_finished = len(folder.finished())
+    if resume is None and (n_finished or folder.note()):
         raise UnfinishedRunError(
-            f"an earlier run left {len(folder.finished())} finished blocks in '{folder.path}': go on with resume=True, "
+            f"an earlier run left {n_finished} finished blocks in '{folder.path}': go on with resume=True, "
             f"or start again with resume=False."
         )
 

@@ -405,6 +405,24 @@ def test_a_run_on_threads_leaves_blocks_too_if_it_is_to_resume(fls, tmp_path):
     assert done == [0, *range(0, 40, 4)]  # the first block was a sample too
 
 
+@pytest.mark.parametrize("step", ["discard_all", "create"])
+def test_a_run_that_fails_before_its_first_block_leaves_nothing(tmp_path, monkeypatch, step):
+    monkeypatch.setattr(PartFolder, step, interrupt)
+    with dask.config.set(scheduler="threads"), pytest.raises(KeyboardInterrupt):
+        to_hdf5(da.zeros((4, 8, 8)), tmp_path / "out.h5", resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_block_or_a_note_is_no_earlier_run(tmp_path):
+    path = tmp_path / "out.h5"
+    with PartFolder.of(path).taken(), dask.config.set(scheduler="threads"), pytest.raises(UnfinishedRunError):
+        to_hdf5(da.zeros((4, 8, 8)), path)
+    assert PartFolder.of(path).exists()
+    with dask.config.set(scheduler="threads"):
+        to_hdf5(da.zeros((4, 8, 8)), path)
+    assert not np.any(values(path))
+
+
 def test_another_run_is_not_mixed_with_what_is_done(client, tmp_path):
     path = tmp_path / "out.h5"
     frames, _ = interrupted_run(path)
@@ -415,6 +433,7 @@ def test_another_run_is_not_mixed_with_what_is_done(client, tmp_path):
         to_hdf5(frames, path, dtype="f8", resume=True)
     with pytest.raises(UnfinishedRunError, match="of another run: storage differ"):
         to_hdf5(frames, path, level=9, resume=True)
+    assert PartFolder.of(path).finished()
     to_hdf5(frames + 1, path, resume=False)
     assert np.array_equal(values(path)[:, 0, 0], np.arange(40) + 1)
     assert left_over(tmp_path) == []

@@ -3,8 +3,11 @@
 import json
 import multiprocessing
 import pickle
+import threading
 import warnings
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import dask
@@ -327,6 +330,33 @@ def test_the_estimate_reads_each_frame_once_and_answers_as_if_it_read_it_twice(l
     assert sum(n_read) - n_once == 2 * 130
     assert once.background == twice.background
     assert np.allclose(once.trace, twice.trace, rtol=1e-13)
+
+
+def estimate_both(monkeypatch, *series):
+    """Estimate two series in threads, and tell whether both were at it at a time, and how many estimates were made."""
+    real, made, meeting = estimation.estimate, [], threading.Barrier(2)
+
+    def meet(*arguments):
+        made.append(1)
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(1.0)
+        return real(*arguments)
+
+    monkeypatch.setattr(estimation, "_kept", OrderedDict())
+    monkeypatch.setattr(estimation, "estimate", meet)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda fls: fls.estimate_bleaching(BORDER), series))
+    return not meeting.broken, len(made)
+
+
+def test_estimates_of_unrelated_series_do_not_wait_for_each_other(fls, long_path, monkeypatch):
+    with FLSeries(h5file=long_path, h5mode="r") as other:
+        assert estimate_both(monkeypatch, fls, other) == (True, 2)
+    assert len(estimation._locks) == 0
+
+
+def test_an_estimate_that_two_ask_for_at_once_is_made_once(fls, monkeypatch):
+    assert estimate_both(monkeypatch, fls, fls) == (False, 1)
 
 
 def test_a_background_that_was_not_foreseen_is_read_again(long_path, n_read, monkeypatch):

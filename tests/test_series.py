@@ -3,13 +3,14 @@
 import subprocess
 import sys
 
+import dask
 import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flimage_dask import FLImage, FLSeries, store
+from flimage_dask import FLImage, FLSeries, store, to_hdf5
 from flimage_dask.errors import FileError, FrameNotFoundError, ParameterError, SeriesError
 from flimage_dask.hdf5 import layout
 
@@ -124,6 +125,32 @@ def test_changes_through_another_series_of_the_same_file_are_seen(tmp_path):
         fls.add_flimage(FLImage(np.full((4, 6), 8.0)), identifier="new")
         assert other["new"].fl[0, 0] == 8
         assert other.fl[2, 0, 0].compute() == 8
+
+
+def test_a_series_that_was_written_into_an_open_group_is_seen_at_once(fls):
+    target = FLSeries()
+    assert target.meta == {}
+    assert "cell_3" not in target
+    to_hdf5(fls.fl, target.h5, like=fls)
+    assert target.meta == fls.meta
+    assert np.array_equal(target.times, fls.times)
+    assert target["cell_3"] == target[3]
+
+
+def test_a_series_that_could_not_be_written_into_an_open_group_is_not_seen(fls):
+    target, seen = FLSeries(), []
+
+    def look_and_fail(block):
+        if len(target):
+            seen.append(target.meta["time"])
+            raise RuntimeError("as planned")
+        return block
+
+    frames = fls.fl.rechunk((1, -1, -1)).map_blocks(look_and_fail, meta=fls.fl._meta)
+    with dask.config.set(scheduler="synchronous"), pytest.raises(RuntimeError, match="as planned"):
+        to_hdf5(frames, target.h5, like=fls)
+    assert seen == [[0.0]]
+    assert target.meta == {}
 
 
 def test_metadata_for_all_frames_replace_those_of_the_images(tmp_path):

@@ -11,6 +11,8 @@ from h5py import h5g
 #: Changes that are no metadata key.
 FRAMES: Final = "frames"
 IMAGES: Final = "images"
+#: A change of whatever there is: a whole series was written or removed.
+EVERYTHING: Final = "everything"
 
 
 class FileChanges:
@@ -30,7 +32,9 @@ class FileChanges:
 
     def count(self, *things: str) -> tuple[int, ...]:
         """Tell how often some things were changed; without any, how often anything was."""
-        return tuple(self._counts[thing] for thing in things) if things else (self._counts.total(),)
+        if not things:
+            return (self._counts.total(),)
+        return tuple(self._counts[thing] + self._counts[EVERYTHING] for thing in things)
 
     def note(self, thing: str) -> None:
         """Count one change."""
@@ -69,7 +73,7 @@ _watched: "WeakValueDictionary[int, FileChanges]" = WeakValueDictionary()
 
 
 def note_change(group: h5py.Group, thing: str) -> None:
-    """Tell those who watch the file of a group that a metadata key, `FRAMES` or `IMAGES` changed."""
+    """Tell those who watch the file of a group that a metadata key, `FRAMES`, `IMAGES` or `EVERYTHING` changed."""
     changes = _watched.get(_file_number(group))
     if changes is not None:
         changes.note(thing)

@@ -148,6 +148,9 @@ class Storage:
     shuffle: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.shuffle is not None:
+            # What is noted of a run and of an output is JSON, which knows no numpy.bool.
+            object.__setattr__(self, "shuffle", bool(self.shuffle))
         if self.compression is not None:
             _check_compression(self.compression)
         if self.level is None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import h5py
 
 from ..errors import FileError, OutputExistsError, SeriesError
+from .changes import EVERYTHING, note_change
 from .growing import GrowingFile
 from .layout import is_writable, where
 
@@ -138,6 +139,9 @@ def _open_group(group: h5py.Group) -> Iterator[None]:
             for name in set(group.attrs) - attributes:
                 del group.attrs[name]
         raise
+    finally:
+        if group:
+            note_change(group, EVERYTHING)
 
 
 def _check_group(group: h5py.Group) -> None:

@@ -1,5 +1,7 @@
 """How frames are stored: what is encoded here is read by HDF5, and the user has the last word."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -69,6 +71,14 @@ def test_counts_are_stored_unshuffled_and_noisy_floats_shuffled():
 def test_the_user_has_the_last_word():
     assert Storage(level=9, shuffle=True).choose([COUNTS])[0] == ChunkEncoding(shuffle=True, level=9)
     assert Storage(None, shuffle=False).choose([COUNTS])[0] == ChunkEncoding(shuffle=False, level=None)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_bool_of_numpy_is_as_good_as_one_of_python(shuffle):
+    storage = Storage(level=np.int64(3), shuffle=np.bool_(shuffle))
+    encoding, _ = storage.choose([COUNTS])
+    assert storage == Storage(level=3, shuffle=shuffle)
+    assert json.loads(json.dumps([storage.shuffle, encoding.dataset_options])) == [shuffle, encoding.dataset_options]
 
 
 @pytest.mark.parametrize("storage", [FLIMAGE_LIKE, Storage(level=9), Storage("lzf"), Storage(None)])
