@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ._version import __version__
 from .correction.integers import in_type
-from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
+from .errors import ClusterError, FileChangedError, FileError, ParameterError, UnfinishedRunError
 from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
 from .hdf5.lock import FileLock
@@ -176,13 +176,12 @@ class PartRun:
     def _store(self, number: int, writer: SeriesWriter, frames: da.Array, maker: "PartMaker") -> int:
         """Copy a part into the output, and return its size; if it is damaged, let it be made again."""
         first = self._starts[number]
-        n_images = self.frames.chunks[0][number] * (1 + len(self.background.datasets))
         for _ in range(_MOST_TRIES):
             try:
                 part = self.folder.read(first)
-                found = part.run, part.first, part.storage, len(part.chunks)
-                if found != (self._fingerprint, first, maker.storage, n_images):
+                if (part.run, part.first, part.storage) != (self._fingerprint, first, maker.storage):
                     raise DamagedPartError("belongs to something else")
+                self._check_length(number, len(part.chunks))
             except DamagedPartError as error:
                 reason = str(error)
                 self.folder.discard(first)
@@ -194,6 +193,21 @@ class PartRun:
         raise FileError(
             f"the block of frame {first} {reason} each time it is read back from '{self.folder.path}': check that "
             f"disk, or write to another one."
+        )
+
+    def _check_length(self, number: int, n_chunks: int) -> None:
+        """Refuse a block with more or fewer frames than it should have."""
+        first, n_frames = self._starts[number], self.frames.chunks[0][number]
+        n_images = 1 + len(self.background.datasets)
+        if n_chunks == n_frames * n_images:
+            return
+        if 0 in (n_frames, n_chunks):
+            # A block without frames has its part under the name of the one that begins there.
+            raise DamagedPartError("belongs to something else")
+        raise ParameterError(
+            f"the block that starts at frame {first} has {n_chunks // n_images} frames; expected {n_frames}, up to "
+            f"frame {first + n_frames - 1}. Does a function given to map_blocks return more frames than it was "
+            f"given, or fewer?"
         )
 
     def _leave(self, error: BaseException, lock: FileLock) -> None:
@@ -258,7 +272,7 @@ class PartMaker:
     background
         What is stored beside them.
     version
-        Of this package on the client.
+        Of this package on the client: workers that join late were not there when versions were checked.
     """
 
     folder: PartFolder

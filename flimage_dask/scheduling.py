@@ -1,10 +1,10 @@
 """Who computes blocks of frames: threads of this process, or the workers of a dask cluster."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import dask
 import dask.array as da
@@ -114,14 +114,16 @@ class ThisProcess:
     Parameters
     ----------
     n_threads
-        How many work at a time; by default as many as the active scheduler has.
+        How many work at a time, at most; by default as many as the active scheduler has.
     scheduler
-        A scheduler whose tasks run in this process, instead of the active one.
+        "threads": those of dask, instead of the active scheduler and of a pool of the user's.
     because
         Why the active one cannot be used, which is a warning once there is something to do.
     """
 
-    def __init__(self, n_threads: int | None = None, scheduler: str | None = None, because: str | None = None) -> None:
+    def __init__(
+        self, n_threads: int | None = None, scheduler: Literal["threads"] | None = None, because: str | None = None
+    ) -> None:
         self._limit = n_threads
         self._scheduler = scheduler
         self._because = because
@@ -129,7 +131,8 @@ class ThisProcess:
     @property
     def n_threads(self) -> int:
         """Number of threads."""
-        return _count_threads() if self._limit is None else self._limit
+        there = self._n_there
+        return there if self._limit is None else min(self._limit, there)
 
     def limited_to(self, n_threads: int) -> Self:
         """Return no more than some of the threads."""
@@ -175,22 +178,45 @@ class ThisProcess:
         """Apply a function to every block; see `Workers.measure`."""
         self._warn()
         shared = function, arguments, _Listener(on_frames)
-        tasks = BlockTasks(self.prepared(frames), _apply_and_tell, shared, self._keep)
+        prepared = self.prepared(frames)
+        if self._is_limited and self._client is not None:
+            # A client has all its threads work on what it knows, so it is told of no more than may be worked on.
+            found = dict(self.run(prepared, range(prepared.numblocks[0]), _apply_and_tell, *shared))
+            return [found[number] for number in range(len(found))]
+        tasks = BlockTasks(prepared, _apply_and_tell, shared, self._keep)
         n_together = max(_FEWEST_TOGETHER, _TOGETHER_FOR_A_THREAD * self.n_threads)
         return [result for results in tasks.in_turn(n_together) for result in self._compute(results)[0]]
 
     @property
     def _get(self) -> Callable[[Any, Any], Any]:
         """What computes a graph in the thread that calls it, or as a client in this process can."""
-        client = _active_client() if self._scheduler is None else None
+        client = self._client
         get: Callable[[Any, Any], Any] = dask.get if client is None else client.get
         return get
 
+    @property
+    def _client(self) -> Any | None:
+        """The client that computes, if one does."""
+        return _active_client() if self._scheduler is None else None
+
+    @property
+    def _n_there(self) -> int:
+        return _count_threads() if self._scheduler is None else _count_dasks_threads()
+
+    @property
+    def _is_limited(self) -> bool:
+        """Whether fewer threads are to work than there are."""
+        return self.n_threads < self._n_there
+
     def _compute(self, *collections: Any) -> tuple[Any, ...]:
-        limit = {} if self._limit is None else {"num_workers": self._limit}
-        scheduler = {} if self._scheduler is None else {"scheduler": self._scheduler}
+        how: dict[str, Any] = {}
+        limit: dict[str, Any] = {"num_workers": self.n_threads}
+        if self._scheduler is not None or (self._is_limited and self._client is None):
+            # dask's own threads can be limited, a pool of the user's cannot. And a task in that pool cannot wait
+            # for other tasks there.
+            how, limit = {"scheduler": "threads"}, {**limit, "pool": None}
         with dask.config.set(limit):
-            results: tuple[Any, ...] = dask.compute(*collections, **scheduler)
+            results: tuple[Any, ...] = dask.compute(*collections, **how)
         return results
 
     def _warn(self) -> None:
@@ -247,7 +273,24 @@ def _count_threads() -> int:
         return 1
     if client is not None and _is_in_process(client):
         return sum(client.nthreads().values())
+    return _size_of(_pool_of_the_user()) or _count_dasks_threads()
+
+
+def _count_dasks_threads() -> int:
     return int(dask.config.get("num_workers", None) or CPU_COUNT)
+
+
+def _pool_of_the_user() -> Any | None:
+    """Return what dask was told to run tasks in, instead of threads of its own."""
+    scheduler = dask.config.get("scheduler", None)
+    return scheduler if isinstance(scheduler, Executor) else dask.config.get("pool", None)
+
+
+def _size_of(pool: Any | None) -> int | None:
+    """Return the number of threads of a pool; None if it does not tell."""
+    # dask asks in the same way. Those of concurrent.futures and of multiprocessing have no other.
+    size: int | None = getattr(pool, "_max_workers", None) or getattr(pool, "_processes", None)
+    return size
 
 
 def _active_client() -> Any | None:

@@ -2,6 +2,7 @@
 
 import json
 
+import dask
 import dask.array as da
 import h5py
 import numpy as np
@@ -82,6 +83,18 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(options, error,
     with pytest.raises(error):
         to_hdf5(da.ones((3, 4, 5)), tmp_path / "out.h5", **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("resume", [None, True])
+@pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
+def test_a_function_that_returns_more_frames_than_it_was_given_is_named(scheduler, resume, tmp_path):
+    doubled = da.ones((6, 4, 5), chunks=(2, -1, -1)).map_blocks(np.repeat, 2, axis=0, dtype=float, chunks=(2, 4, 5))
+    with (
+        dask.config.set(scheduler=scheduler),
+        pytest.raises(ParameterError, match=r"frame \d.*Does a function given"),
+    ):
+        to_hdf5(doubled, tmp_path / "out.h5", resume=resume)
+    assert not (tmp_path / "out.h5").exists()
 
 
 def test_an_empty_array_is_no_series(tmp_path):

@@ -36,6 +36,8 @@ from .output import check_space, writing_in
 # What HDF5 adds to the pixels of a frame for its groups and attributes, as measured.
 _OBJECT_BYTES = 6000
 
+_MORE_FRAMES = "Does a function given to map_blocks return more frames than it was given?"
+
 
 class SeriesWriter(ProcessLocal):
     """Write blocks of frames as a series into an open, empty HDF5 group.
@@ -203,6 +205,12 @@ class SeriesWriter(ProcessLocal):
                 f"the block that starts at frame {first} has frames of shape {block.shape[1:]}; expected "
                 f"{self._frame_shape}. Does a function given to map_blocks change the shape without saying so?"
             )
+        n_left = self._n_frames - first
+        if len(block) > n_left:
+            raise ParameterError(
+                f"the block that starts at frame {first} has {len(block)} frames; expected no more than {n_left}, up "
+                f"to frame {self._n_frames - 1}. {_MORE_FRAMES}"
+            )
 
     def _check_open(self) -> None:
         if self._closed:
@@ -226,6 +234,8 @@ class SeriesWriter(ProcessLocal):
 
     def _store(self, template: "_Template", number: int, images: Sequence[Stored]) -> None:
         name = frame_name(number).encode()
+        if name in self._group.id:
+            raise ParameterError(f"frame {number} is in two blocks; expected one. {_MORE_FRAMES}")
         template.copy_to(self._group.id, name)
         attributes = {key: column[number] for key, column in self._varying.items()}
         self._attributes.write(h5g.open(self._group.id, name), attributes)

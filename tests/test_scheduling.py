@@ -1,0 +1,106 @@
+"""Whoever computes, no more blocks are worked on at a time than the memory of a run allows."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Client
+
+from flimage_dask import FLSeries, to_hdf5
+from flimage_dask.process_local import ProcessLocal
+from flimage_dask.scheduling import ThisProcess, active_workers
+
+N_THREADS = 6
+
+
+class AtWork(ProcessLocal):
+    """Count the blocks that are worked on at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, block, *first):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.01)
+        with self.lock:
+            self.now -= 1
+        return block.sum(axis=(1, 2)) if first else block
+
+
+@pytest.fixture(params=["threads", "pool", "pool of multiprocessing", "executor", "client"])
+def scheduler(request):
+    """Choose a scheduler with six threads in this process, in each way that dask knows."""
+    if request.param == "threads":
+        with dask.config.set(num_workers=N_THREADS):
+            yield
+    elif request.param == "pool":
+        with ThreadPoolExecutor(N_THREADS) as pool, dask.config.set(pool=pool):
+            yield
+    elif request.param == "pool of multiprocessing":
+        with ThreadPool(N_THREADS) as pool, dask.config.set(pool=pool):
+            yield
+    elif request.param == "executor":
+        with ThreadPoolExecutor(N_THREADS) as pool, dask.config.set(scheduler=pool):
+            yield
+    else:
+        with Client(processes=False, n_workers=2, threads_per_worker=3, dashboard_address="127.0.0.1:0"):
+            yield
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_the_threads_are_those_of_the_scheduler():
+    assert active_workers().n_threads == N_THREADS
+    assert active_workers().limited_to(2).n_threads == 2
+    assert active_workers().limited_to(8).n_threads == N_THREADS
+
+
+@pytest.mark.usefixtures("scheduler")
+@pytest.mark.parametrize("n_threads", [1, 2, N_THREADS])
+def test_no_more_blocks_are_worked_on_than_threads_may_work(n_threads):
+    frames = da.random.default_rng(0).normal(size=(48, 4, 4), chunks=(2, -1, -1))
+    at_work, told = AtWork(), []
+    sums = active_workers().limited_to(n_threads).measure(frames, at_work, (), told.append)
+    assert at_work.most <= n_threads
+    assert np.array_equal(np.concatenate(sums), frames.compute().sum(axis=(1, 2)))
+    assert sum(told) == 48
+
+
+@pytest.mark.usefixtures("scheduler")
+@pytest.mark.parametrize("resume", [None, True])
+def test_a_run_within_little_memory_gives_the_same_file(tmp_path, resume):
+    frames = da.random.default_rng(0).normal(size=(32, 64, 64), chunks=(1, -1, -1)).astype("f4")
+    frames = frames - frames.mean(axis=0)
+    with dask.config.set(scheduler="synchronous"):
+        to_hdf5(frames, tmp_path / "expected.h5")
+    at_work = AtWork()
+    with dask.config.set({"flimage_dask.memory": "25 MiB"}):
+        to_hdf5(frames.map_blocks(at_work, meta=frames._meta), tmp_path / "out.h5", resume=resume)
+    assert at_work.most == 1
+    found, expected = (stored(tmp_path / name) for name in ("out.h5", "expected.h5"))
+    assert np.array_equal(found, expected)
+
+
+def stored(path):
+    with FLSeries(h5file=path, h5mode="r") as fls, dask.config.set(scheduler="synchronous"):
+        return fls.raw_fl.compute()
+
+
+def test_threads_that_are_asked_for_are_none_of_a_pool_whose_threads_may_wait_for_them():
+    frames = da.ones((4, 2, 2), chunks=(1, -1, -1))
+    with ThreadPoolExecutor(1, thread_name_prefix="pool of the user") as pool, dask.config.set(pool=pool):
+        names = ThisProcess(scheduler="threads").measure(frames, name_of_thread, (), lambda n_frames: None)
+    assert len(names) == 4
+    assert not any("pool of the user" in name for name in names)
+
+
+def name_of_thread(block, first):
+    return threading.current_thread().name
