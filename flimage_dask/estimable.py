@@ -117,7 +117,7 @@ class EstimableFrames(FrameSequence[View]):
             the earliest one.
         exclude
             Frames that take no part in the fit, such as those of a stimulus: positions, slices, or
-            an array of bool. They are corrected too.
+            a mask of bool, one a frame. They are corrected too.
         robust
             Let frames far from the curve count less (Huber's weights).
         correction
