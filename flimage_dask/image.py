@@ -106,8 +106,8 @@ class FLImage(GroupHolder):
     __hash__ = None  # type: ignore[assignment]  # an image can change
 
     def __contains__(self, key: str) -> bool:
-        """Tell whether there is a value for a metadata key."""
-        return key in self.h5.attrs
+        """Tell whether there is a value for a metadata key; other attributes do not count."""
+        return key in META_KEYS_FL and key in self.h5.attrs
 
     def __getitem__(self, given: str | Crop) -> Any:
         """Return the value of a metadata key, or a part of the image as a new `FLImage` in memory.

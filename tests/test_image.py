@@ -165,6 +165,7 @@ def test_foreign_attributes_are_tolerated_and_copied_but_not_shown():
     fli = FLImage(data=RAMP)
     fli.h5.attrs["microscope"] = "X"
     assert "microscope" not in fli.meta
+    assert "microscope" not in fli
     assert fli.copy().h5.attrs["microscope"] == "X"
 
 
