@@ -117,7 +117,7 @@ class EstimableFrames(FrameSequence[View]):
             the earliest one.
         exclude
             Frames that take no part in the fit, such as those of a stimulus: positions, slices, or
-            an array of bool. They are corrected too.
+            a mask of bool, one a frame. They are corrected too.
         robust
             Let frames far from the curve count less (Huber's weights).
         correction
@@ -280,10 +280,7 @@ class EstimableFrames(FrameSequence[View]):
         if times is not None and frame_interval is not None:
             raise ParameterError("give either times= or frame_interval=, not both.")
         if times is not None:
-            given = np.array(times, np.float64)
-            if given.shape != (len(self),):
-                raise ParameterError(f"times= has shape {given.shape}; {len(self)} frames need ({len(self)},).")
-            return given
+            return as_times(times, len(self))
         if frame_interval is not None:
             if not 0 < frame_interval < np.inf:
                 raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
@@ -317,6 +314,24 @@ class EstimableFrames(FrameSequence[View]):
         with track(n_steps, "estimating", progress, frame_bytes=frame_bytes) as shown:
             runner = BlockRunner.of(resources, both(shown.advance, advance))
             return estimate_once(source, request, runner)
+
+
+def as_times(times: ArrayLike, n_frames: int) -> NDArray[np.float64]:
+    """Make an array (n,) of the times of frames [s]; refuse one of another shape.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if they are not one number a frame.
+    """
+    try:
+        # A copy, because lazy arrays use them later.
+        given = np.array(times, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"times= is no list of numbers of seconds: {error}.") from error
+    if given.shape != (n_frames,):
+        raise ParameterError(f"times= has shape {given.shape}; {n_frames} frames need ({n_frames},).")
+    return given
 
 
 def as_mask(mask: ArrayLike | None) -> NDArray[Any] | None:

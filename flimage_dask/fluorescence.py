@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .correction.background import border_mask
+from .correction.integers import in_type
 from .correction.profiles import Profile
 from .errors import FrameDataError, ParameterError
 from .hdf5.changes import IMAGES, note_change
 from .hdf5.files import check_writable
 from .hdf5.layout import PICTURE_ATTRIBUTES, where, write_image
 from .hdf5.remote import refuse_local_data
+from .notices import ClippingWarning, warn
 
 #: What can be set as a background: a number for all pixels, an image, a dataset (in the same file
 #: it is shared by a hard link), or None to remove it.
@@ -34,7 +36,7 @@ class Fluorescence:
     h5
         The group.
     h5dtype
-        Type in which images are stored.
+        Type in which raw images are stored; see `FLImage`.
     """
 
     def __init__(self, h5: h5py.Group, h5dtype: DTypeLike = "float32") -> None:
@@ -99,12 +101,26 @@ class Fluorescence:
         ------
         ParameterError
             (a ValueError) unless `data` is a two-dimensional image of real numbers.
+
+        Warns
+        -----
+        ClippingWarning
+            If pixels lie outside the range of an integer type.
         """
         check_writable(self.h5)
         image = _as_image(data)
-        write_image(self.h5, "raw", image, bool if image.dtype == bool else self.h5dtype)
+        dtype = image.dtype if image.dtype == bool else self.h5dtype
+        stored, n_clipped = in_type(image, dtype)
+        write_image(self.h5, "raw", stored, dtype)
         self.h5.require_group("bg_data")
         note_change(self.h5, IMAGES)
+        # When the image is stored: warnings may be errors.
+        if n_clipped:
+            warn(
+                f"{n_clipped:,} of {image.size:,} pixels lie outside {dtype}, or are NaN, and were clipped: "
+                f"h5dtype='float32' keeps all.",
+                ClippingWarning,
+            )
 
     def set_bg(self, bg: BackgroundData, key: str = "data", attrs: Mapping[str, Any] | None = None) -> None:
         """Set or remove one background image.
@@ -135,7 +151,9 @@ class Fluorescence:
                 holder[key] = bg
             else:
                 image = bg[()] if isinstance(bg, h5py.Dataset) else np.asarray(bg)
-                write_image(holder, key, _as_image(np.broadcast_to(image, self.shape)), self.h5dtype)
+                # Whatever the type of the raw image, a background has fractions and may be negative.
+                dtype = np.result_type(self.h5dtype, np.float32)
+                write_image(holder, key, _as_image(np.broadcast_to(image, self.shape)), dtype)
             for name, value in (attrs or {}).items():
                 holder[key].attrs[name] = value
         note_change(self.h5, IMAGES)

@@ -35,7 +35,8 @@ class FLImage(GroupHolder):
         How to open a path: "r" read only; "r+" read and write; "w" replace; "w-" or "x" create
         and fail if it exists; "a" read and write, or create. A URL: "r" only.
     h5dtype
-        Type in which new images are stored.
+        Type in which new images are stored. Integers are rounded and clipped to the range of the type;
+        backgrounds are floating point at any rate.
 
     Raises
     ------
@@ -47,6 +48,11 @@ class FLImage(GroupHolder):
         (a KeyError) for metadata outside the vocabulary.
     FileError
         (an OSError) if the file cannot be opened, or is to be changed but open read-only.
+
+    Warns
+    -----
+    ClippingWarning
+        If pixels lie outside the range of an integer type.
 
     Examples
     --------
@@ -100,8 +106,8 @@ class FLImage(GroupHolder):
     __hash__ = None  # type: ignore[assignment]  # an image can change
 
     def __contains__(self, key: str) -> bool:
-        """Tell whether there is a value for a metadata key."""
-        return key in self.h5.attrs
+        """Tell whether there is a value for a metadata key; other attributes do not count."""
+        return key in META_KEYS_FL and key in self.h5.attrs
 
     def __getitem__(self, given: str | Crop) -> Any:
         """Return the value of a metadata key, or a part of the image as a new `FLImage` in memory.

@@ -124,7 +124,7 @@ def _frames_in_block(source: FrameSource, block_bytes: int | str | None) -> int:
     else:
         try:
             budget = int(parse_bytes(block_bytes))
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ParameterError(f"block_bytes={block_bytes!r} is no size: give bytes or '8 MiB'.") from error
         if budget <= 0:
             raise ParameterError(f"block_bytes={block_bytes!r} must be positive.")

@@ -26,6 +26,7 @@ from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
 from .lazy_correction import background_corrected
+from .positions import as_position
 from .scheduling import Resources
 from .sequence import View
 
@@ -297,8 +298,8 @@ class ProcessableFrames(EstimableFrames[View]):
         found = dask.delayed(distribution)(fl[position])
         return fl.map_blocks(match_histograms, found, variant, dtype=fl.dtype, meta=fl._meta)
 
-    def _position(self, index: int) -> int:
-        n_frames = len(self)
+    def _position(self, reference: int) -> int:
+        index, n_frames = as_position(reference, "reference="), len(self)
         if not -n_frames <= index < n_frames:
             raise FrameNotFoundError(f"no frame {index}: {self!r} has {n_frames} frames.")
         return index % n_frames

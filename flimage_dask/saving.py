@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .errors import ParameterError
+from .estimable import as_times
 from .execution import stored_type, write_series
 from .hdf5.attributes import Column, Columns
 from .hdf5.encoding import Compression, Storage
@@ -68,7 +69,7 @@ def to_hdf5(
     ------
     ParameterError
         (a ValueError) if the array is not three-dimensional, real and of known shape; if the
-        metadata are not as many as the frames; if `dtype` is no type of real numbers.
+        metadata or times are not one a frame; if `dtype` is no type of real numbers.
     MetaKeyError
         (a KeyError) for metadata outside the vocabulary.
     FileError
@@ -101,7 +102,7 @@ def to_hdf5(
         )
     columns |= {key: _as_column(value, array.shape[0]) for key, value in (meta or {}).items()}
     if times is not None:
-        columns["time"] = np.asarray(times, np.float64).tolist()
+        columns["time"] = as_times(times, array.shape[0]).tolist()
     write_series(
         array,
         path,

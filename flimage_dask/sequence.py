@@ -3,7 +3,6 @@
 Frames are reached one by one as `FLImage`, all together as lazy dask arrays, and their metadata as columns.
 """
 
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FrameNotFoundError, ParameterError, SeriesError
+from .errors import FrameNotFoundError, SeriesError
 from .fluorescence import BackgroundData, Fluorescence
 from .frame_source import FrameSource
 from .hdf5.attributes import Column, Columns, read_column, read_columns
@@ -24,6 +23,7 @@ from .hdf5.source import origin_of
 from .image import FLImage
 from .lazy import LazySeries, lazy_series
 from .meta import META_KEYS_FL
+from .positions import as_position, positions_of
 from .progress import track
 from .store import SeriesStore
 
@@ -70,10 +70,10 @@ class FrameSequence(ABC, Generic[View]):
     def __getitem__(self, index: Index | str) -> FLImage: ...
 
     @overload
-    def __getitem__(self, index: slice | list[int] | NDArray[Any]) -> View: ...
+    def __getitem__(self, index: slice | list[int] | list[bool] | NDArray[Any]) -> View: ...
 
-    def __getitem__(self, index: Index | str | slice | list[int] | NDArray[Any]) -> FLImage | View:
-        """Return a frame by index or identifier; for a slice or a list of indices a view of these frames."""
+    def __getitem__(self, index: Index | str | slice | list[int] | list[bool] | NDArray[Any]) -> FLImage | View:
+        """Return a frame by index or identifier; for a slice, a list of indices or a mask a view of these frames."""
         if isinstance(index, slice):
             return self._select(self._numbers[index])
         if isinstance(index, list | np.ndarray):
@@ -209,7 +209,7 @@ class FrameSequence(ABC, Generic[View]):
             if number is None or number not in self._numbers:
                 raise FrameNotFoundError(f"no frame of {self!r} has the identifier '{index}'.")
             return self._image(number)
-        return self._image(self._number_at(_position(index)))
+        return self._image(self._number_at(as_position(index, "fls[…]")))
 
     def set_bg_data(self, bg_data: FLImage | BackgroundData) -> None:
         """Set one measured background for all frames, stored once and shared by hard links.
@@ -272,8 +272,8 @@ class FrameSequence(ABC, Generic[View]):
         return int(self._numbers[position])
 
     def _numbers_at(self, indices: list[Any] | NDArray[Any]) -> NDArray[np.int64]:
-        """Turn positions, negative ones from the end, into numbers of frames."""
-        positions = np.array([_position(index) for index in indices], np.int64)
+        """Turn positions, negative ones from the end, or a mask into numbers of frames."""
+        positions = np.array(positions_of(indices, len(self), "fls[…]"), np.int64)
         self._check_positions(positions)
         return self._number_array()[positions]
 
@@ -282,10 +282,3 @@ class FrameSequence(ABC, Generic[View]):
         outside = positions[(positions < -n_frames) | (positions >= n_frames)]
         if outside.size:
             raise FrameNotFoundError(f"no frame {outside[0]}: {self!r} has {n_frames} frames.")
-
-
-def _position(index: Any) -> int:
-    try:
-        return operator.index(index)
-    except TypeError as error:
-        raise ParameterError(f"frames have integer indices, identifiers or slices: {error}.") from error

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -381,6 +382,10 @@ def test_match_writes_what_the_library_computes(recorded, out, variant):
         assert np.array_equal(matched.fl.compute(), fls[:6].histogram_matched(variant, 3).compute())
 
 
+def test_an_output_that_is_a_url_is_refused(recorded):
+    assert "the output 's3://bucket/out.h5' is a URL" in failed(2, "match", recorded, "s3://bucket/out.h5")
+
+
 def test_a_reference_that_is_no_frame_is_refused(recorded, out):
     assert "no frame 99" in failed(1, "match", recorded, out, "--reference", 99)
     assert not out.exists()
@@ -611,6 +616,13 @@ def test_what_is_left_over_is_listed_and_removed(tmp_path):
     assert "removed 1.5 kB." in run("clean", tmp_path, "--remove").stdout
     assert list(tmp_path.iterdir()) == []
     assert "does not exist" in failed(1, "clean", tmp_path / "nowhere")
+
+
+def test_what_cannot_be_removed_is_not_said_to_be(tmp_path, monkeypatch):
+    (tmp_path / ".a.h5.parts").mkdir()
+    monkeypatch.setattr(shutil, "rmtree", lambda *arguments, **options: None)
+    monkeypatch.setattr("flimage_dask.hdf5.parts._SECONDS_BETWEEN_TRIES", 0)
+    assert "cannot be removed" in failed(1, "clean", tmp_path, "--remove")
 
 
 def test_processes_of_this_machine_do_the_same_work(recorded, out, tmp_path):

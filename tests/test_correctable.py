@@ -631,6 +631,9 @@ def test_histograms_are_matched_lazily_and_written_alike(fls, tmp_path, variant)
 def test_bad_references_and_variants_are_refused_before_anything_is_written(fls, tmp_path):
     with pytest.raises(FrameNotFoundError, match="no frame 12"):
         fls.histogram_matching(tmp_path / "out.h5", reference=12)
+    for reference in ("f2", 1.0, True):
+        with pytest.raises(ParameterError, match=f"reference= names {reference!r}"):
+            fls.histogram_matching(tmp_path / "out.h5", reference=reference)
     with pytest.raises(ParameterError, match="variant='exact'"):
         fls.histogram_matched("exact")
     assert not list(tmp_path.glob("*out*"))

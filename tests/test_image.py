@@ -18,6 +18,7 @@ from flimage_dask.errors import (
     ParameterError,
     SeriesError,
 )
+from flimage_dask.notices import ClippingWarning
 
 RAMP = np.arange(60.0).reshape(6, 10)
 
@@ -115,6 +116,27 @@ def test_a_crop_keeps_pixels_metadata_type_and_background():
     assert fli[2:4].shape == (2, 10)
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "int32", bool])
+@pytest.mark.parametrize("background", [-3.0, 10.75])
+def test_backgrounds_of_integers_keep_fraction_and_sign(dtype, background):
+    fli = FLImage(np.ones((6, 10), dtype), h5dtype=dtype)
+    fli.set_bg_data(background)
+    assert np.array_equal(fli.fl, np.full((6, 10), 1 - background))
+    assert np.array_equal(fli[1:5, 2:8].fl, fli.fl[1:5, 2:8])
+
+
+def test_a_part_of_an_integer_frame_has_the_background_of_its_series():
+    fls = FLSeries([FLImage(RAMP, h5dtype="uint16")])
+    fls.set_bg_data(-3.5)
+    assert np.array_equal(fls[0][2:4, 2:4].fl, RAMP[2:4, 2:4] + 3.5)
+
+
+def test_pixels_that_an_integer_type_cannot_hold_are_rounded_and_clipped_with_a_warning():
+    with pytest.warns(ClippingWarning, match=r"3 of 5 pixels lie outside uint8.*h5dtype='float32'"):
+        fli = FLImage([[-10.0, 1.6, 2.4, 300.0, np.nan]], h5dtype="uint8")
+    assert np.array_equal(fli.raw_fl, [[0, 2, 2, 255, 0]])
+
+
 @pytest.mark.parametrize("given_index", [0, (0, slice(None)), 1.5, None, (slice(None),) * 3])
 def test_anything_but_slices_and_keys_is_refused(given_index):
     with pytest.raises(ValueError, match="slices"):
@@ -143,6 +165,7 @@ def test_foreign_attributes_are_tolerated_and_copied_but_not_shown():
     fli = FLImage(data=RAMP)
     fli.h5.attrs["microscope"] = "X"
     assert "microscope" not in fli.meta
+    assert "microscope" not in fli
     assert fli.copy().h5.attrs["microscope"] == "X"
 
 
@@ -348,6 +371,12 @@ def test_a_background_is_fitted_to_what_the_measured_one_leaves():
     assert abs(fli.fl).max() < 1e-9
     fli.set_bg_data(None)
     assert np.allclose(fli.fl, RAMPS)
+
+
+def test_a_background_is_fitted_to_integers_as_well_as_to_other_numbers():
+    fli = FLImage(np.add.outer(np.arange(20), np.arange(30)), h5dtype="uint16")
+    fli.compute_bg(border_px=3)
+    assert abs(fli.fl).max() < 1e-5
 
 
 def test_a_mask_is_kept_only_as_long_as_the_background_it_belongs_to():

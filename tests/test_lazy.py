@@ -76,7 +76,7 @@ def test_blocks_follow_dasks_config_within_a_bound(fls):
     assert fls.lazy(block_bytes="1 GiB").raw_fl.chunks == ((12,), (24,), (30,))
 
 
-@pytest.mark.parametrize("size", ["many", 0, -5, "0 B"])
+@pytest.mark.parametrize("size", ["many", 0, -5, "0 B", [1], np.inf])
 def test_a_block_size_must_be_one(fls, size):
     with pytest.raises(ParameterError, match="block_bytes"):
         fls.lazy(block_bytes=size)

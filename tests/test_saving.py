@@ -72,6 +72,8 @@ def test_what_is_no_array_of_frames_is_refused(array, match, tmp_path):
     ("options", "error"),
     [
         ({"times": [1, 2]}, ParameterError),
+        ({"times": [[1], [2], [3]]}, ParameterError),
+        ({"times": ["1 s", "2 s", "3 s"]}, ParameterError),
         ({"meta": {"focus": [1, 2]}}, ParameterError),
         ({"meta": {"wavelength": 1}}, MetaKeyError),
         ({"meta": {"identifier": "same"}}, SeriesError),

@@ -86,6 +86,19 @@ def test_slices_and_lists_are_views(fls):
     assert fls[1]["time"] == 77.0
 
 
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_a_mask_chooses_the_frames_it_marks(fls, kind):
+    assert fls[kind([True, False, False, True, False])].identifiers == ["cell_0", "cell_3"]
+    with pytest.raises(ParameterError, match=r"mask of shape \(2,\); 5 frames"):
+        fls[kind([True, False])]
+
+
+@pytest.mark.parametrize("index", [True, 1.5, None, [1, True], ["cell_1"]])
+def test_an_index_that_is_no_integer_is_refused(fls, index):
+    with pytest.raises(ParameterError, match="no position of a frame"):
+        fls[index]
+
+
 def test_a_list_of_images_must_be_one(tmp_path):
     with pytest.raises(ValueError, match="h5file="):
         FLSeries(str(tmp_path))

@@ -26,7 +26,7 @@ def clean(folder: Path, remove: bool) -> None:
     from ..view.leftovers import leftovers_text
 
     found = find_leftovers(folder)
-    click.echo(leftovers_text(folder, found, removed=remove))
     if remove:
         for leftover in found:
             leftover.remove()
+    click.echo(leftovers_text(folder, found, removed=remove))

@@ -33,8 +33,16 @@ def examples(*lines: str) -> str:
 
 def input_and_output(command: _Command) -> _Command:
     """Add the arguments IN and OUT."""
-    with_output = click.argument("target", metavar="OUT", type=PATH)(command)
+    with_output = click.argument("target", metavar="OUT", type=PATH_OR_URL, callback=_read_output)(command)
     return click.argument("source", metavar="IN", type=PATH_OR_URL)(with_output)
+
+
+def _read_output(context: click.Context, parameter: click.Parameter, text: str) -> Path:
+    """Refuse a URL, which is none any more once it is a path."""
+    from ..hdf5.output import refuse_url
+
+    refuse_url(text)
+    return Path(text)
 
 
 def _read_frames(context: click.Context, parameter: click.Parameter, text: str | None) -> slice | None:

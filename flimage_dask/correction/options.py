@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..positions import positions_of
 from .models import DecayModel, model_named
 
 #: The best of several models, if there is bleaching at all.
@@ -18,8 +19,8 @@ RATIO = "ratio"
 FACTOR, BLEACHABLE, ADDITIVE = "factor", "bleachable", "additive"
 CORRECTIONS = (FACTOR, BLEACHABLE, ADDITIVE)
 
-#: Frames to leave out: positions, a slice, several slices, or an array of bool.
-Frames: TypeAlias = int | slice | Sequence[int | slice] | NDArray[Any]
+#: Frames to leave out: positions, a slice, several slices, or a mask of bool.
+Frames: TypeAlias = int | np.integer[Any] | slice | Sequence[int | slice] | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class FitOptions:
         curve: each frame is made as bright as the reference.
     exclude
         Frames that take no part in the fit, such as those of a stimulus: positions, negative ones from
-        the end, slices, or an array of bool. They are corrected too.
+        the end, slices, or a mask of bool, one a frame. They are corrected too.
     robust
         Let frames far from the curve count less (Huber's weights).
     correction
@@ -100,26 +101,8 @@ class FitOptions:
         ParameterError
             (a ValueError) for a position outside the series, or something that is none.
         """
-        given = self.exclude
-        if isinstance(given, np.ndarray) and given.dtype == np.bool_:
-            if given.shape != (n_frames,):
-                raise ParameterError(f"exclude= has shape {given.shape}; {n_frames} frames need ({n_frames},).")
-            return tuple(int(position) for position in np.flatnonzero(given))
-        parts = [given] if isinstance(given, int | slice) else list(given)
-        found: set[int] = set()
-        for part in parts:
-            found.update(_positions(part, n_frames))
-        return tuple(sorted(found))
-
-
-def _positions(part: Any, n_frames: int) -> range:
-    if isinstance(part, slice):
-        return range(n_frames)[part]
-    try:
-        position = range(n_frames)[part]
-    except (IndexError, TypeError) as error:
-        raise ParameterError(
-            f"exclude= names {part!r}, which is no frame of a series of {n_frames}: give positions, slices, or "
-            f"an array of bool."
-        ) from error
-    return range(position, position + 1)
+        positions = positions_of(self.exclude, n_frames, "exclude=")
+        outside = [position for position in positions if not -n_frames <= position < n_frames]
+        if outside:
+            raise ParameterError(f"exclude= names {outside[0]}, which is no frame of a series of {n_frames}.")
+        return tuple(sorted({position % n_frames for position in positions}))

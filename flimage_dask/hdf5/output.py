@@ -11,10 +11,11 @@ from uuid import uuid4
 
 import h5py
 
-from ..errors import FileError, OutputExistsError, SeriesError
+from ..errors import FileError, OutputExistsError, ParameterError, SeriesError
 from .changes import EVERYTHING, note_change
 from .growing import GrowingFile
 from .layout import is_writable, where
+from .url import is_url, public_name
 
 #: What a series can be written to: a path, or an open group.
 Output: TypeAlias = str | os.PathLike[str] | h5py.Group
@@ -37,12 +38,17 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
         (a FileExistsError) if it exists and `overwrite` is not given, or is the input itself.
     FileError
         (an OSError) if its folder does not exist or cannot be written to.
+    ParameterError
+        (a ValueError) if it is a URL, or neither a path nor a group.
     SeriesError
-        (a ValueError) if an open group holds something already.
+        (a ValueError) if the group is closed.
     """
     if isinstance(output, h5py.Group):
         _check_group(output)
         return
+    refuse_url(output)
+    if not isinstance(output, str | os.PathLike):
+        raise ParameterError(f"the output must be a path or an open h5py.Group, not {type(output).__name__}.")
     path = Path(output)
     if source is not None and path.exists() and path.samefile(source):
         raise OutputExistsError(f"'{path}' is the input itself: write to another file.")
@@ -55,6 +61,14 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
         raise FileError(f"the folder '{folder}' of the output '{path.name}' does not exist: make it first.")
     if not os.access(folder, os.W_OK):
         raise FileError(f"the folder '{folder}' of the output '{path.name}' cannot be written to.")
+
+
+def refuse_url(output: Output) -> None:
+    """Refuse an output that is no file of this machine."""
+    if is_url(output):
+        raise ParameterError(
+            f"the output '{public_name(output)}' is a URL, which can only be read: write to a file, and copy it there."
+        )
 
 
 def check_space(folder: Path, n_bytes: int) -> None:

@@ -21,6 +21,7 @@ from .style import (
     WIDTH,
     check_is_png,
     dot_size,
+    from_zero,
     power_of_thousand,
     save,
     scaled_counts,
@@ -107,8 +108,7 @@ class _Places:
         seconds, unit = unit_of_times(estimate)
         self.times = (estimate.times[self.order] - estimate.times.min()) / seconds
         self.label = f"time [{unit}]"
-        highest = float(np.nanmax([estimate.trace, estimate.decay]))
-        power = power_of_thousand(highest)
+        power = power_of_thousand(float(np.nanmax(np.abs([estimate.trace, estimate.decay]))))
         self.counts, self.counts_label = 10.0**power, scaled_counts(power)
         aside = np.zeros(len(estimate.times), np.bool_)
         aside[list(estimate.excluded + estimate.outliers)] = True
@@ -139,7 +139,7 @@ def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> Non
     axes.fill_between(places.times, decay - errors, decay + errors, color=FIT, alpha=0.3, linewidth=0)
     axes.plot(places.times, decay, color=FIT, linewidth=2.0, label=f"{estimate.model}, ± standard error")
     _finish(axes, "trace and fit", places, f"intensity [{places.counts_label}]")
-    axes.set_ylim(0.0, 1.1 * float(np.nanmax([trace, decay])) or 1.0)
+    axes.set_ylim(*from_zero([trace, decay], 1.1))
     axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="best")
 
 

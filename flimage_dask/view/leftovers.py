@@ -18,7 +18,7 @@ def leftovers_text(folder: Path, found: Sequence[Leftover], *, removed: bool) ->
     found
         What there is.
     removed
-        Whether it is to be removed.
+        Whether it was removed, but for what is being written.
     """
     if not found:
         return f"nothing is left over in '{printable(folder)}'."

@@ -27,6 +27,7 @@ from .style import (
     WIDTH,
     check_is_png,
     dot_size,
+    from_zero,
     power_of_thousand,
     save,
     scaled_counts,
@@ -217,8 +218,7 @@ def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> No
     seconds, unit = unit_of_times(estimate)
     times = (estimate.times[order] - estimate.times.min()) / seconds
     corrected = estimate.trace * estimate.factors
-    highest = float(np.nanmax([estimate.trace, corrected, estimate.decay]))
-    power = power_of_thousand(highest)
+    power = power_of_thousand(float(np.nanmax(np.abs([estimate.trace, corrected, estimate.decay]))))
     trace, decay, corrected = (values[order] / 10.0**power for values in (estimate.trace, estimate.decay, corrected))
 
     left, right = page.add_trace(figure, 0), page.add_trace(figure, 1)
@@ -237,7 +237,7 @@ def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> No
         axes.set_title(heading, fontsize=TITLE_SIZE, fontweight="bold", loc="left", pad=6)
         axes.set_xlabel(f"time [{unit}]", fontsize=FONT_SIZE)
         axes.set_xlim(-0.02 * times[-1], 1.02 * times[-1])
-        axes.set_ylim(0.0, 1.15 * highest / 10.0**power or 1.0)
+        axes.set_ylim(*from_zero([trace, corrected, decay], 1.15))
     right.tick_params(labelleft=False)
     left.set_ylabel(f"sum of a frame [{scaled_counts(power)}]", fontsize=FONT_SIZE)
 

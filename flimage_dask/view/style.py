@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from ..correction.estimate import BleachingEstimate
 from ..errors import FileError, ParameterError
@@ -39,6 +40,12 @@ def unit_of_times(estimate: BleachingEstimate) -> tuple[float, str]:
 def power_of_thousand(largest: float) -> int:
     """Return the power of ten, in steps of three, that makes a number short."""
     return 3 * int(np.floor(np.log10(largest) / 3.0)) if largest > 0.0 else 0
+
+
+def from_zero(values: ArrayLike, stretch: float) -> tuple[float, float]:
+    """Return the ends of an axis that shows zero and all of some values, and is a little longer than that."""
+    lowest, highest = min(0.0, float(np.nanmin(values))), max(0.0, float(np.nanmax(values)))
+    return (stretch * lowest, stretch * highest) if lowest < highest else (0.0, 1.0)
 
 
 def scaled_counts(power: int) -> str:

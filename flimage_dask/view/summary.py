@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import h5py
@@ -128,7 +129,7 @@ def _describe_image(image: FLImage) -> dict[str, Any]:
         "n_frames": 1,
         "frame_shape": image.shape,
         "dtype": str(image.dtype),
-        **_describe_times(as_array([time]) if isinstance(time, float) else np.array([np.nan])),
+        **_describe_times(as_array([time]) if isinstance(time, Real) else np.array([np.nan])),
         "uncompressed_bytes": image.raw_fl.nbytes * (1 + len(backgrounds)),
         "backgrounds": {kind: {"n_frames": 1, "n_images": 1} for kind in backgrounds},
         "metadata": {"constant": meta, "varying": {}},

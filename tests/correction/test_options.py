@@ -17,21 +17,30 @@ from flimage_dask.errors import ParameterError
         ([slice(0, 2), 7, slice(-2, None)], (0, 1, 7, 18, 19)),
         (np.array([4, 2]), (2, 4)),
         (np.arange(20) > 17, (18, 19)),
+        ([False] * 18 + [True] * 2, (18, 19)),
+        (np.int64(3), (3,)),
     ],
 )
 def test_frames_are_named_in_many_ways(exclude, expected):
     assert FitOptions(exclude=exclude).excluded(20) == expected
 
 
-@pytest.mark.parametrize("exclude", [20, -21, [3, 99], ["a"], [1.5]])
+@pytest.mark.parametrize("exclude", [20, -21, [3, 99]])
 def test_what_is_no_frame_is_refused(exclude):
     with pytest.raises(ParameterError, match="no frame of a series of 20"):
         FitOptions(exclude=exclude).excluded(20)
 
 
-def test_a_mask_of_another_length_is_refused():
+@pytest.mark.parametrize("exclude", ["3", ["a"], [1.5], 1.5, None, [True, 3]])
+def test_what_is_no_position_is_refused(exclude):
+    with pytest.raises(ParameterError, match=r"exclude= names .*no position of a frame"):
+        FitOptions(exclude=exclude).excluded(20)
+
+
+@pytest.mark.parametrize("mask", [np.zeros(3, bool), [True, False, True]])
+def test_a_mask_of_another_length_is_refused(mask):
     with pytest.raises(ParameterError, match=r"\(3,\); 20 frames"):
-        FitOptions(exclude=np.zeros(3, bool)).excluded(20)
+        FitOptions(exclude=mask).excluded(20)
 
 
 def test_an_unknown_model_is_refused_at_once():

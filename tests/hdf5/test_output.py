@@ -1,5 +1,6 @@
 """An output appears whole or not at all, whatever goes wrong."""
 
+import io
 import os
 import subprocess
 import sys
@@ -7,11 +8,12 @@ import textwrap
 from collections import namedtuple
 from pathlib import Path
 
+import fsspec
 import h5py
 import numpy as np
 import pytest
 
-from flimage_dask.errors import FileError, OutputExistsError, SeriesError
+from flimage_dask.errors import FileError, OutputExistsError, ParameterError, SeriesError
 from flimage_dask.hdf5 import output as output_module
 from flimage_dask.hdf5.output import check_output, check_space, open_output
 
@@ -169,6 +171,19 @@ def test_a_folder_is_no_output(tmp_path, overwrite):
 def test_a_device_is_no_output():
     with pytest.raises(FileError, match="device"):
         check_output("/dev/null", None, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://key:secret@bucket/out.h5", fsspec.open("memory://out.h5", "wb")], ids=["text", "opened"]
+)
+def test_an_output_that_is_a_url_is_refused(url):
+    with pytest.raises(ParameterError, match=r"'\w+://[\w/]*out.h5' is a URL, which can only be read"):
+        check_output(url, None, overwrite=False)
+
+
+def test_an_output_that_is_neither_path_nor_group_is_refused():
+    with pytest.raises(ParameterError, match="not BytesIO"):
+        check_output(io.BytesIO(), None, overwrite=False)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user can write everywhere")

@@ -55,6 +55,15 @@ def test_any_estimate_can_be_drawn(estimate, tmp_path):
     assert (tmp_path / "fit.png").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("offset", [-5e5, -6e4, 0.0])
+def test_the_axis_of_the_trace_shows_zero_and_all_frames(offset):
+    trace = made(DECAY + offset, model="none").plot().axes[0]
+    (dots,) = [line.get_ydata() for line in trace.lines if line.get_label() == "measured"]
+    low, high = trace.get_ylim()
+    assert low <= min(0.0, dots.min()) <= max(0.0, dots.max()) <= high
+    assert trace.get_ylabel() == "intensity [$10^{3}$ counts]"
+
+
 def test_another_kind_of_file_is_refused(tmp_path):
     with pytest.raises(ParameterError, match=r"suffix \.png"):
         made().plot(tmp_path / "fit.pdf")

@@ -56,6 +56,14 @@ def test_a_single_image_is_described(tmp_path):
     assert "scope" in text
 
 
+@pytest.mark.parametrize("time", [90, np.float32(90), 90.0])
+def test_the_time_of_an_image_is_any_number(tmp_path, time):
+    with FLImage(np.ones((10, 20)), {"time": time}, h5file=tmp_path / "image.h5"):
+        pass
+    found, _ = described(tmp_path / "image.h5")
+    assert found["first_time"] == 90.0
+
+
 def test_metadata_that_agree_stand_apart_from_those_that_vary(path):
     found, text = described(write_series(path, meta={"pixel size": 2.5e-7}))
     assert found["metadata"]["constant"]["pixel size"] == 2.5e-7
