@@ -46,11 +46,6 @@ class TimePercentile:
         """The background, for people."""
         return f"percentile {self.percent:g} of each pixel over time ({self.most_frames} frames at most)"
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What is stored with the image."""
-        return {"percentile over time": float(self.percent), "most frames": int(self.most_frames)}
-
     def sample(self, n_frames: int) -> NDArray[np.int64]:
         """Choose the frames (m,) that represent a series."""
         n_chosen = min(n_frames, self.most_frames)
