@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .correction.background import BackgroundValues, border_means
-from .correction.intensity import POSITIVE_SUM, Region, TraceOptions, intensities
+from .correction.intensity import POSITIVE_SUM, Places, TraceOptions, intensities
 from .correction.levels import FrameLevels
 from .correction.pixels import PixelCounts, count_pixels
 from .correction.preparation import KnownLevel, is_constant
@@ -93,7 +93,7 @@ def background_and_traces(
     background: KnownLevel,
     border_px: int,
     statistic: str,
-    regions: Sequence[Region],
+    regions: Sequence[Places],
     runner: Runner,
 ) -> tuple[BackgroundValues, NDArray[np.float64]]:
     """Measure the background of a series and the intensity above it, in each of some regions.
@@ -154,7 +154,7 @@ def mean_background(means: NDArray[np.float64]) -> float:
 
 
 def _levels_and_intensities(
-    block: NDArray[Any], wanted: FrameLevels | int, statistic: str, regions: Sequence[Region]
+    block: NDArray[Any], wanted: FrameLevels | int, statistic: str, regions: Sequence[Places]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find the levels that are wanted, or the means of a border of that width, and the intensities."""
     levels = wanted.of(block) if isinstance(wanted, FrameLevels) else border_means(block, wanted)
@@ -166,7 +166,7 @@ def _measured_and_counted(
     block: NDArray[Any],
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
-    region: Region,
+    region: Places,
     saturation: float | None,
 ) -> tuple[Any, NDArray[np.int64]]:
     return function(block, *arguments), count_pixels(block, region, saturation)
@@ -178,7 +178,7 @@ def _measured_and_counted_raw(
     source: FrameSource,
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
-    region: Region,
+    region: Places,
     saturation: float | None,
 ) -> tuple[Any, NDArray[np.int64]]:
     """Measure images less their backgrounds, which hide what was saturated in the raw ones."""

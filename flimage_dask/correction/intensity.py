@@ -15,7 +15,7 @@ POSITIVE_SUM = "positive_sum"
 MEAN, MEDIAN, PERCENTILE = "mean", "median", "percentile-"
 
 #: Places of pixels in a flattened frame; None for all of them.
-Region: TypeAlias = NDArray[np.intp] | None
+Places: TypeAlias = NDArray[np.intp] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class TraceOptions:
         return self.statistic == POSITIVE_SUM and self.mask is None
 
     @property
-    def region(self) -> Region:
+    def region(self) -> Places:
         """Places of the pixels that count, in a flattened frame; None for all."""
         return None if self.mask is None else np.flatnonzero(self.mask)
 
@@ -119,7 +119,7 @@ def statistic_named(name: str) -> Callable[[NDArray[np.float64]], Any]:
 
 
 def intensities(
-    block: NDArray[Any], background: BackgroundValues, statistic: str, regions: Sequence[Region]
+    block: NDArray[Any], background: BackgroundValues, statistic: str, regions: Sequence[Places]
 ) -> NDArray[np.float64]:
     """Measure the intensity of each frame above its background, in each of some regions.
 
@@ -163,7 +163,7 @@ def intensities(
     return found
 
 
-def regions_of(labels: ArrayLike) -> list[Region]:
+def regions_of(labels: ArrayLike) -> list[Places]:
     """Return the pixels of each label of an image, in the order of the labels; 0 is no label.
 
     Parameters

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .intensity import Region
+from .intensity import Places
 
 #: A share of saturated pixels that is reported: the brightest pixels lose most of the light, unseen.
 MANY_SATURATED = 1e-3
@@ -48,7 +48,7 @@ class PixelCounts:
         )
 
 
-def count_pixels(block: NDArray[Any], region: Region, saturation: float | None) -> NDArray[np.int64]:
+def count_pixels(block: NDArray[Any], region: Places, saturation: float | None) -> NDArray[np.int64]:
     """Count the finite and the saturated pixels of each frame of a block.
 
     Parameters
