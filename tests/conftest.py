@@ -7,10 +7,15 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from flimage_dask import FLImage, FLSeries
 
 from .web import WebServer
+
+# A machine that is busy with something else fails no test.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -190,7 +190,7 @@ def test_other_processes_find_the_same_values(series_path, monkeypatch, name):
     name=st.sampled_from(["median", "offset", "tilt", "poly2o", "over time"]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_blocks_of_frames_of_any_shape_do_not_change_a_bit(shape, n_block, name, seed):
     rng = np.random.default_rng(seed)
     frames = rng.normal(1000, 100, shape).astype(np.float32)

@@ -168,7 +168,7 @@ def test_lists_of_positions_and_new_axes_are_numpys(fls, bleaching_frames):
 slices = st.builds(slice, *[st.none() | st.integers(-14, 14)] * 2, st.sampled_from([None, 1, 2, 3, 5, -1, -2]))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=hnp.basic_indices((12, 24, 30), allow_newaxis=False, allow_ellipsis=False), n_block=st.integers(1, 13))
 def test_any_slice_is_numpys(series_path, bleaching_frames, key, n_block):
     with FLSeries(h5file=series_path, h5mode="r") as fls:
@@ -176,7 +176,7 @@ def test_any_slice_is_numpys(series_path, bleaching_frames, key, n_block):
         assert np.array_equal(lazy[key].compute(scheduler="sync"), bleaching_frames[0][key])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=slices, second=slices)
 def test_views_of_views_are_numpys(series_path, bleaching_frames, first, second):
     frames, times = bleaching_frames

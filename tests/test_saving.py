@@ -130,7 +130,7 @@ def test_floats_are_rounded_and_clipped_to_integers_and_the_clipped_counted(tmp_
         assert json.loads(out.h5.attrs["flimage_dask"])["storage"]["n_clipped"] == 6
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(data=st.data())
 def test_any_chunking_gives_the_same_series(data, tmp_path_factory):
     shape = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 7), st.integers(1, 7)))

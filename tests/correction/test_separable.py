@@ -60,7 +60,7 @@ def test_a_truth_without_noise_is_recovered(model):
     np.testing.assert_allclose(best.shape, shape, rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.integers(0, 30), st.floats(1e-9, 1e9), st.floats(1e-12, 1e12))
 @name_of
 def test_units_do_not_matter(model, seed, unit, gain):
