@@ -3,8 +3,7 @@
 A drop-in successor of flimage: ``import flimage_dask as flimage``.
 """
 
-from . import errors, meta, series
-from . import image as core
+from . import core, errors, meta, series
 from ._version import __version__
 from .correction.bleaching import BleachingEstimate
 from .correction.levels import FrameBackground

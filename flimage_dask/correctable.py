@@ -13,10 +13,10 @@ from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
 from .correction.preparation import Background, BackgroundChoice
-from .errors import SeriesError
+from .errors import ParameterError, SeriesError
 from .estimable import EstimateOptions, as_mask
 from .estimation import EstimateRequest, lazy_estimate, name_of, remember
-from .execution import check_target, stored_type
+from .execution import check_columns, check_target, stored_type
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
@@ -58,8 +58,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             See `estimate_bleaching`.
         estimate
             A known estimate of a series with as many frames, instead of making one from these frames. Its
-            background is subtracted, and the arguments above are not used, but for those that prepare each
-            frame: the fields, a `Profile` and a `RollingBall`, which must be those of the estimate. For another
+            background is subtracted. Arguments that say how to make one are refused; those that prepare each
+            frame, which are the fields, a `Profile` and a `RollingBall`, must be those of the estimate. For another
             background give ``dataclasses.replace(estimate, background=…)``.
 
         Returns
@@ -200,9 +200,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         ClippingWarning
             If pixels lie outside an integer `dtype`. How many is part of the provenance.
         """
-        target = self if flscorr is None else flscorr
-        if target.shape != self.shape:
-            raise SeriesError(f"flscorr has {_in_pixels(target.shape)}; the estimate is for {_in_pixels(self.shape)}.")
+        target = self._to_correct(flscorr)
         storage, stored = Storage(compression, level, shuffle), stored_type(dtype)
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
@@ -213,6 +211,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             check_target(h5out, self.path, overwrite=overwrite, resume=resume)
         # Read before the times, which are then among them: every frame is visited once.
         columns = {} if h5out is None else target.meta
+        check_columns(columns, len(self))
         wanted = self._request(options, choice.level) if estimate is None else estimate
         given_times = times is not None or frame_interval is not None
         new_times = self._times(times, frame_interval) if given_times else None
@@ -248,8 +247,24 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 progress=progress,
                 advance=advance,
             )
-        background = found.background.copy() if isinstance(found.background, np.ndarray) else found.background
-        return background, found.trace.copy(), found.decay.copy(), found.times.copy()
+        return _as_flimage_returns(found)
+
+    def _to_correct(self, flscorr: "CorrectableFrames | None") -> "CorrectableFrames":
+        """Return the frames to correct; refuse others that are not as many and as large as these."""
+        target = self if flscorr is None else flscorr
+        if not isinstance(target, CorrectableFrames):
+            raise ParameterError(f"flscorr must be frames of flimage_dask, not of {type(target).__module__}.")
+        if target.shape != self.shape:
+            raise SeriesError(f"flscorr has {_in_pixels(target.shape)}; the estimate is for {_in_pixels(self.shape)}.")
+        return target
+
+
+def _as_flimage_returns(
+    found: BleachingEstimate,
+) -> tuple[float | NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return background, trace, decay and times, which the caller may change."""
+    background = found.background.copy() if isinstance(found.background, np.ndarray) else found.background
+    return background, found.trace.copy(), found.decay.copy(), found.times.copy()
 
 
 def _in_pixels(shape: tuple[int, ...]) -> str:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
+import numpy as np
 from numpy.typing import NDArray
 
-from .hdf5.writer import SeriesWriter
+from .hdf5.writer import SeriesWriter, check_length
 from .scheduling import ThisProcess
 
 
@@ -37,8 +38,12 @@ class DirectRun:
 
     def fill(self, writer: SeriesWriter) -> None:
         """Compute and store all blocks."""
-        self.threads.measure(self.frames, _store, (writer,), lambda n_frames: None)
+        starts = np.cumsum((0, *self.frames.chunks[0]))
+        self.threads.measure(self.frames, _store, (writer, starts), lambda n_frames: None)
 
 
-def _store(block: NDArray[Any], first: int, writer: SeriesWriter) -> None:
+def _store(block: NDArray[Any], first: int, writer: SeriesWriter, starts: NDArray[np.int64]) -> None:
+    following = starts[min(int(np.searchsorted(starts, first, side="right")), len(starts) - 1)]
+    # dask may cut blocks without frames, each with the place of the one behind it.
+    check_length(first, len(block), int(following) - first if len(block) else 0)
     writer.write(first, block)

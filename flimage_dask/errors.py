@@ -49,12 +49,20 @@ class FilePermissionError(FileError, PermissionError):
     """A file may not be opened as asked."""
 
 
+class FileIsFolderError(FileError, IsADirectoryError):
+    """A folder was given where a file is needed."""
+
+
 class FileLockedError(FileError, BlockingIOError):
     """A file is in use elsewhere."""
 
 
 class FrameDataError(FileError):
     """The stored bytes of a frame are damaged or cannot be read."""
+
+
+class ImageMissingError(FrameDataError, KeyError):
+    """An image was created without its pixels."""
 
 
 class FileChangedError(FileError):

@@ -56,6 +56,27 @@ class EstimateOptions:
         background = default_background(self.trace.statistic) if self.background is None else self.background
         return choose_background(background, self.border_px, frame_shape, self.fields)
 
+    def refuse_unused(self) -> None:
+        """Refuse arguments that mean nothing where an estimate is known."""
+        fit, trace, default = self.fit, self.trace, FitOptions()
+        unused = {
+            "background": not isinstance(self.background, Profile | RollingBall | None),
+            "trace": trace.statistic != POSITIVE_SUM,
+            "mask": trace.mask is not None,
+            "saturation": trace.saturation is not None,
+            "model": fit.model != default.model,
+            "exclude": np.asarray(fit.exclude, object).size > 0,
+            "robust": fit.robust,
+            "correction": fit.correction != default.correction,
+            "max_factor": fit.max_factor is not None,
+            "parameters": fit.parameters is not None,
+        }
+        names = ", ".join(f"{name}=" for name, is_given in unused.items() if is_given)
+        if names:
+            raise ParameterError(
+                f"the estimate that is given knows all that {names} could change: leave out the one or the other."
+            )
+
     def choice_for_known(self, frame_shape: tuple[int, int]) -> BackgroundChoice:
         """Return how frames are prepared for an estimate that is known, and whose background is subtracted."""
         of_each_frame = self.background if isinstance(self.background, Profile | RollingBall) else 0.0
@@ -128,7 +149,8 @@ class EstimableFrames(FrameSequence[View]):
         parameters
             Those of the model by name [counts, s], instead of a fit.
         times
-            Acquisition times (n,) [s], if the frames carry none or wrong ones.
+            Acquisition times (n,) [s], if the frames carry none or wrong ones; numpy's dates and durations
+            know their unit.
         frame_interval
             Time from one frame to the next [s], instead of `times`.
         dark, flat
@@ -237,6 +259,7 @@ class EstimableFrames(FrameSequence[View]):
         """Return what is subtracted and how frames are prepared, for an estimate that is known or to be made."""
         if estimate is None:
             return options.choice(self._frame_shape())
+        options.refuse_unused()
         choice = options.choice_for_known(self._frame_shape())
         self._check_estimate(estimate, choice.prepared)
         return replace(choice, in_words=choice.prepared or values_in_words(estimate.background))
@@ -326,12 +349,19 @@ def as_times(times: ArrayLike, n_frames: int) -> NDArray[np.float64]:
     """
     try:
         # A copy, because lazy arrays use them later.
-        given = np.array(times, np.float64)
+        given = np.array(_in_seconds(np.asarray(times)), np.float64)
     except (TypeError, ValueError) as error:
         raise ParameterError(f"times= is no list of numbers of seconds: {error}.") from error
     if given.shape != (n_frames,):
         raise ParameterError(f"times= has shape {given.shape}; {n_frames} frames need ({n_frames},).")
     return given
+
+
+def _in_seconds(times: NDArray[Any]) -> NDArray[Any]:
+    """Return times or dates of numpy as seconds, dates since 1970; whatever else as it is."""
+    if times.dtype.kind == "M":
+        times = times - np.datetime64(0, "s")
+    return times / np.timedelta64(1, "s") if times.dtype.kind == "m" else times
 
 
 def as_mask(mask: ArrayLike | None) -> NDArray[Any] | None:

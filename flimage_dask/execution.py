@@ -26,7 +26,7 @@ from .hdf5.writer import SeriesWriter
 from .meta import check_key
 from .notices import ClippingWarning, warn
 from .part_run import PartRun, refuse_parts
-from .plain_json import plain
+from .plain_json import through_json
 from .progress import track
 from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 
@@ -102,7 +102,7 @@ def write_series(
     """
     frames = _in_whole_frames(array)
     n_frames, *frame_shape = (int(size) for size in frames.shape)
-    _check_columns(columns, n_frames)
+    check_columns(columns, n_frames)
     described = _described(provenance)
     check_target(output, source, overwrite=overwrite, resume=resume)
     frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
@@ -237,7 +237,15 @@ def _in_whole_frames(array: da.Array) -> da.Array:
     return array.rechunk((n_block, -1, -1))
 
 
-def _check_columns(columns: Columns, n_frames: int) -> None:
+def check_columns(columns: Columns, n_frames: int) -> None:
+    """Refuse metadata that do not fit the frames, or name two of them alike.
+
+    Raises
+    ------
+    ParameterError, MetaKeyError, SeriesError
+        (a ValueError, a KeyError, a ValueError) for another number of values, a key outside the vocabulary, or
+        an identifier that occurs twice.
+    """
     for key, column in columns.items():
         check_key(key)
         if len(column) != n_frames:
@@ -260,7 +268,7 @@ def _with_versions(columns: Columns, n_frames: int) -> Columns:
 def _described(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse a provenance that could not be stored before any work is done."""
     try:
-        described: dict[str, Any] = plain(provenance)
+        described: dict[str, Any] = through_json(provenance)
     except (TypeError, ValueError) as error:
         raise ParameterError(f"an argument cannot be recorded in the output: {error}.") from error
     return described

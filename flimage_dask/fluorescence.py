@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from .correction.background import border_mask
 from .correction.integers import in_type
 from .correction.profiles import Profile
-from .errors import FrameDataError, ParameterError
+from .errors import FrameDataError, ImageMissingError, ParameterError
 from .hdf5.changes import IMAGES, note_change
 from .hdf5.files import check_writable
 from .hdf5.layout import PICTURE_ATTRIBUTES, where, write_image
@@ -216,7 +216,7 @@ class Fluorescence:
         try:
             return self.h5["raw"]
         except KeyError as error:
-            raise FrameDataError(f"{where(self.h5)} holds no image yet: create it with FLImage(data=…).") from error
+            raise ImageMissingError(f"{where(self.h5)} holds no image yet: create it with FLImage(data=…).") from error
 
     def _backgrounds(self) -> Mapping[str, h5py.Dataset]:
         holder: Mapping[str, h5py.Dataset] = self.h5.get("bg_data", {})

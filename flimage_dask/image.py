@@ -12,7 +12,7 @@ from .errors import FileError, ParameterError
 from .fluorescence import BackgroundData, Fluorescence
 from .hdf5.changes import note_change
 from .hdf5.copying import copy_image, copy_image_to_file
-from .hdf5.files import GroupHolder, H5File, check_writable
+from .hdf5.files import GroupHolder, H5File, check_writable, opened
 from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, check_is_image, is_writable, mark_version, read_attributes, where
 from .meta import DATA_KEYS_FL, META_KEYS_FL, FLMetaDict, check_key
 
@@ -89,6 +89,8 @@ class FLImage(GroupHolder):
             raise
 
     def __repr__(self) -> str:
+        if not self.h5:
+            return f"FLImage <{hex(id(self))}>, closed"
         name = self["identifier"] if "identifier" in self else hex(id(self))
         height, width = self.shape
         return f"FLImage <{name}>, {height}x{width}px"
@@ -107,7 +109,7 @@ class FLImage(GroupHolder):
 
     def __contains__(self, key: str) -> bool:
         """Tell whether there is a value for a metadata key; other attributes do not count."""
-        return key in META_KEYS_FL and key in self.h5.attrs
+        return key in META_KEYS_FL and key in opened(self.h5).attrs
 
     def __getitem__(self, given: str | Crop) -> Any:
         """Return the value of a metadata key, or a part of the image as a new `FLImage` in memory.
@@ -121,7 +123,7 @@ class FLImage(GroupHolder):
     def __setitem__(self, key: str, value: Any) -> None:
         """Set the value of a metadata key."""
         check_key(key)
-        check_writable(self.h5)
+        check_writable(opened(self.h5))
         self.h5.attrs[key] = value
         mark_version(self.h5)
         note_change(self.h5, key)
@@ -159,7 +161,7 @@ class FLImage(GroupHolder):
     @property
     def meta(self) -> FLMetaDict:
         """The metadata, as a copy. Attributes outside the vocabulary are kept, but not shown."""
-        attributes = read_attributes(self.h5)
+        attributes = read_attributes(opened(self.h5))
         return FLMetaDict({key: attributes[key] for key in META_KEYS_FL if key in attributes})
 
     @property
@@ -267,7 +269,7 @@ class FLImage(GroupHolder):
     @property
     def _fl(self) -> Fluorescence:
         """The images."""
-        return Fluorescence(self.h5[FLUORESCENCE], self.h5dtype)
+        return Fluorescence(opened(self.h5)[FLUORESCENCE], self.h5dtype)
 
     def _require_fluorescence(self) -> None:
         """Create the group of the images in a new file."""

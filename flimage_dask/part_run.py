@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from ._version import __version__
 from .correction.integers import in_type
-from .errors import ClusterError, FileChangedError, FileError, ParameterError, UnfinishedRunError
+from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
 from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
 from .hdf5.lock import FileLock
 from .hdf5.output import Output
 from .hdf5.parts import DamagedPartError, Part, PartFolder
-from .hdf5.writer import SeriesWriter
-from .plain_json import plain
+from .hdf5.writer import SeriesWriter, check_length
+from .plain_json import through_json
 from .scheduling import Workers
 
 _log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class PartRun:
             "blocks": _in_short(self.frames.chunks[0]),
             "dtype": self.dtype.str,
             "background": None if self.background is NO_BACKGROUND else tokenize(self.background),
-            "storage": plain({"asked": self.storage.shuffle, **self.storage.encoding(False).dataset_options}),
+            "storage": through_json({"asked": self.storage.shuffle, **self.storage.encoding(False).dataset_options}),
         }
 
     @cached_property
@@ -204,11 +204,7 @@ class PartRun:
         if 0 in (n_frames, n_chunks):
             # A block without frames has its part under the name of the one that begins there.
             raise DamagedPartError("belongs to something else")
-        raise ParameterError(
-            f"the block that starts at frame {first} has {n_chunks // n_images} frames; expected {n_frames}, up to "
-            f"frame {first + n_frames - 1}. Does a function given to map_blocks return more frames than it was "
-            f"given, or fewer?"
-        )
+        check_length(first, n_chunks // n_images, n_frames)
 
     def _leave(self, error: BaseException, lock: FileLock) -> None:
         """Say how to go on with what is there; remove what nobody can use."""
@@ -294,7 +290,7 @@ class PartMaker:
     @property
     def storage(self) -> dict[str, Any]:
         """What `h5py.Group.create_dataset` is told, as it is read from a part."""
-        return dict(plain(self.encoding.dataset_options))
+        return dict(through_json(self.encoding.dataset_options))
 
 
 def keepsake(output: Output, name: str) -> str | None:

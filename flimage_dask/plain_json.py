@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 
-def plain(value: Any) -> Any:
+def through_json(value: Any) -> Any:
     """Return a value as it comes back from JSON.
 
     Raises
@@ -16,7 +16,7 @@ def plain(value: Any) -> Any:
 
     Examples
     --------
-    >>> plain({"border_px": np.int64(4), "exclude": (1, 2)})
+    >>> through_json({"border_px": np.int64(4), "exclude": (1, 2)})
     {'border_px': 4, 'exclude': [1, 2]}
     """
     return json.loads(json.dumps(value, default=as_python, allow_nan=False))

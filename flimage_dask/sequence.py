@@ -81,6 +81,8 @@ class FrameSequence(ABC, Generic[View]):
         return self.get_flimage(index)
 
     def __repr__(self) -> str:
+        if not self._store.is_open:
+            return f"{type(self).__name__} <{hex(id(self))}>, closed"
         name = self.identifier or hex(id(self))
         place = "in memory" if self.origin is None else f"'{self.origin}'"
         return f"{type(self).__name__} <{name}>, {len(self)} frames, {place}"
@@ -132,6 +134,7 @@ class FrameSequence(ABC, Generic[View]):
     @property
     def meta(self) -> Columns:
         """Metadata of the frames: for each key a list with one value a frame, None where it has none."""
+        self._store.count()
         columns = self._remembered.get("meta", (), self._read_columns)
         return {key: list(columns[key]) for key in META_KEYS_FL if key in columns}
 
@@ -235,6 +238,7 @@ class FrameSequence(ABC, Generic[View]):
 
     def _source(self, progress: bool | None = None) -> FrameSource:
         """Return where lazy arrays find the frames."""
+        self._store.count()
         return self._store.source(self._remembered.get("index", (FRAMES, IMAGES), lambda: self._index(progress)))
 
     def _index(self, progress: bool | None) -> SeriesIndex:
@@ -247,6 +251,7 @@ class FrameSequence(ABC, Generic[View]):
         return FLImage(h5file=self._store.frame(number))
 
     def _column(self, key: str) -> Column:
+        self._store.count()
         columns: Columns | None = self._remembered.known("meta", ())
         if columns is not None:
             return columns.get(key, [None] * len(self))

@@ -120,12 +120,14 @@ class FLSeries(GroupHolder, CorrectableFrames):
             (an OSError) if the file is open read-only.
         """
         if not isinstance(fli, FLImage):
-            raise ParameterError(f"fli must be an FLImage, not {type(fli).__name__}.")
+            raise ParameterError(
+                f"fli must be an FLImage of flimage_dask, not {type(fli).__name__} of {type(fli).__module__}."
+            )
         check_writable(self.h5)
         if not identifier and IDENTIFIER in fli:
             identifier = fli[IDENTIFIER]
         background = None if bg_from_idx is None else self.get_flimage(bg_from_idx).h5
-        self._store.append(fli.h5, identifier or None, background)
+        self._store.append(fli.h5, str(identifier) if identifier else None, background)
 
     def _set_meta(self, meta: FLMetaDict) -> None:
         for image in self:
@@ -145,7 +147,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
 
 
 class SeriesView(CorrectableFrames):
-    """Some frames of an open series: everything that a series offers, but to add frames."""
+    """Some frames of an open series: all that it can do with frames, but neither to add one nor to close the file."""
 
     def __init__(self, store: SeriesStore, numbers: Numbers) -> None:
         super().__init__(store)

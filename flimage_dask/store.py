@@ -4,12 +4,12 @@ import h5py
 import numpy as np
 from dask.base import tokenize
 
-from .errors import FileError, SeriesError
+from .errors import SeriesError
 from .frame_source import FrameSource
 from .hdf5.attributes import read_column
-from .hdf5.changes import FRAMES, IMAGES, FileChanges, Remembered, note_change
+from .hdf5.changes import EVERYTHING, FRAMES, IMAGES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
-from .hdf5.files import bound_metadata_cache, noticing_damage
+from .hdf5.files import bound_metadata_cache, noticing_damage, opened
 from .hdf5.index import SeriesIndex
 from .hdf5.layout import IDENTIFIER, check_no_gap, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
@@ -35,7 +35,7 @@ class SeriesStore:
     def __init__(self, group: h5py.Group, *, owns_file: bool = False) -> None:
         self._group = group
         self._bounds_cache = owns_file
-        self._n_frames = 0
+        self._n_frames: int | None = None
         self.changes = FileChanges.watch(group)
         self._remembered = Remembered(self.changes)
         self._stamp = source_of(group)
@@ -44,17 +44,24 @@ class SeriesStore:
     @property
     def group(self) -> h5py.Group:
         """The group, as long as its file is open."""
-        if not self._group:
-            raise FileError("the series is closed: open its file again.")
-        return self._group
+        return opened(self._group)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return bool(self._group)
 
     def count(self) -> int:
-        """Count the frames."""
-        group, n_frames = self.group, self._n_frames
+        """Count the frames. What is remembered of them is forgotten if they came or went through h5py."""
+        group, n_frames = self.group, self._n_frames or 0
         # HDF5 counts by visiting all links. That the last known frame is still the last is seen at once.
         with noticing_damage(group):
             if frame_name(n_frames) in group or (n_frames and frame_name(n_frames - 1) not in group):
-                self._n_frames = n_frames = count_frames(group)
+                n_frames = count_frames(group)
+                if self._n_frames is not None:
+                    # Frames came or went past this package, and nobody knows which.
+                    note_change(group, EVERYTHING)
+        self._n_frames = n_frames
         if self._bounds_cache:
             bound_metadata_cache(group.file, n_frames)
             self._bounds_cache = False
@@ -79,6 +86,7 @@ class SeriesStore:
 
     def numbers_by_identifier(self) -> dict[str, int]:
         """Return the number of the first frame with each identifier."""
+        self.count()
         return self._remembered.get(_NAMES, _NAMES_DEPEND_ON, self._read_identifiers)
 
     def append(self, image: h5py.Group, identifier: str | None, background: h5py.Group | None) -> None:
@@ -124,7 +132,7 @@ class SeriesStore:
         self.check_no_gap()
         column = read_column(self.group, np.arange(self.count()), IDENTIFIER)
         # The first frame of a name is the one that counts: it overwrites the others.
-        return {name: number for number, name in reversed(list(enumerate(column))) if name is not None}
+        return {str(name): number for number, name in reversed(list(enumerate(column))) if name is not None}
 
     def _follow_file(self) -> None:
         """Find out the state of a file that is being written, brought to the disk first.

@@ -339,6 +339,20 @@ def test_estimate_writes_json_and_picture_and_nothing_else(recorded, tmp_path):
     assert str(files[1]) in result.stdout
 
 
+@pytest.mark.parametrize("file", ["series.h5", "notes.txt"])
+def test_estimate_replaces_nothing_but_json(recorded, tmp_path, file):
+    (path := tmp_path / file).write_bytes(recorded.read_bytes())
+    assert "give it the suffix .json" in failed(2, "estimate", recorded, "--json", path)
+    assert path.read_bytes() == recorded.read_bytes()
+
+
+def test_an_estimate_is_applied_as_it_is(recorded, out, tmp_path):
+    run("estimate", recorded, "--json", tmp_path / "known.json")
+    line = failed(2, "correct", recorded, out, "--estimate", tmp_path / "known.json", "--max-factor", 1.5)
+    assert "--max-factor" in line
+    assert not out.exists()
+
+
 def test_only_the_pixels_of_a_mask_count(recorded, tmp_path):
     mask = np.zeros((72, 64), np.uint8)
     mask[20:40, 20:40] = 255

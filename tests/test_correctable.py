@@ -723,3 +723,40 @@ def test_the_arrays_of_an_estimate_are_its_own(fls):
     mine[:] = 3
     assert (changed.factors == 1).all()
     assert not changed.factors.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "unused",
+    [{"max_factor": 2.0}, {"model": "auto"}, {"background": 5.0}, {"exclude": [3]}, {"mask": np.ones((24, 30)) > 0}],
+    ids=str,
+)
+def test_arguments_that_a_known_estimate_leaves_no_use_for_are_refused(fls, tmp_path, unused):
+    estimate = fls.estimate_bleaching(BORDER)
+    (name,) = unused
+    with pytest.raises(ParameterError, match=f"{name}= could change"):
+        fls.bleach_correction(tmp_path / "out.h5", estimate=estimate, **unused)
+    with pytest.raises(ParameterError, match=f"{name}= could change"):
+        fls.bleach_corrected(estimate=estimate, **unused)
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_two_frames_of_one_name_are_refused_before_any_frame_is_read(tmp_path, monkeypatch):
+    frames, times = make_bleaching_frames(5)
+    alike = [FLImage(frame, {"time": t}) for frame, t in zip(frames, times, strict=True)]
+    with FLSeries(alike, meta_data={"identifier": "x"}, h5file=tmp_path / "alike.h5") as fls:
+        fls.h5.file.flush()
+    with FLSeries(h5file=tmp_path / "alike.h5", h5mode="r") as fls:
+        monkeypatch.setattr(ByteRangeReader, "read", None)
+        with pytest.raises(SeriesError, match="the identifier 'x' occurs twice"):
+            fls.bleach_correction(tmp_path / "out.h5", BORDER)
+
+
+def test_frames_of_flimage_cannot_be_corrected_instead(flimage, fls):
+    with pytest.raises(ParameterError, match="frames of flimage_dask, not of flimage"):
+        fls.bleach_correction(None, BORDER, flscorr=flimage.FLSeries())
+
+
+def test_a_ratio_has_no_half_life(fls):
+    assert "half-life   unknown, " in repr(fls.estimate_bleaching(BORDER, model="ratio"))
+    with pytest.raises(ParameterError, match="'ratio'"):
+        fls.estimate_bleaching(BORDER, model="ration")

@@ -1,5 +1,8 @@
 """One image: pixels, background, metadata, crops and copies, in memory and on disk."""
 
+import os
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -266,8 +269,9 @@ def test_a_file_without_fluorescence_is_no_image(tmp_path):
         FLImage(h5file=tmp_path / "other.h5", h5mode="r")
 
 
-def test_an_empty_image_says_how_to_fill_it():
-    with pytest.raises(FrameDataError, match="data="):
+@pytest.mark.parametrize("kind", [FrameDataError, KeyError])
+def test_an_empty_image_says_how_to_fill_it(kind):
+    with pytest.raises(kind, match="data="):
         FLImage().fl  # noqa: B018
 
 
@@ -417,3 +421,11 @@ def test_an_image_that_is_open_read_only_gets_no_background(tmp_path):
         pass
     with FLImage(h5file=tmp_path / "image.h5", h5mode="r") as fli, pytest.raises(FileError, match="h5mode"):
         fli.compute_bg(border_px=3)
+
+
+def test_a_copy_replaces_no_file_that_is_protected(tmp_path, monkeypatch):
+    (path := tmp_path / "raw.h5").write_bytes(b"raw")
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != path)  # the superuser may write anywhere
+    with pytest.raises(PermissionError, match="write-protected"):
+        FLImage(np.ones((4, 5))).copy(path)
+    assert path.read_bytes() == b"raw"

@@ -269,6 +269,50 @@ def test_a_closed_series_says_so(series_path):
     for sequence in (fls, view):
         with pytest.raises(FileError, match="closed"):
             sequence[0]
+        assert repr(sequence).endswith("closed")
+
+
+def test_a_frame_of_a_closed_series_says_so(series_path):
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        frame = fls[0]
+    assert repr(frame).endswith("closed")
+    for use in (lambda: frame.fl, lambda: frame["time"], lambda: frame.meta, lambda: "time" in frame):
+        with pytest.raises(FileError, match="closed: open it again"):
+            use()
+
+
+def test_frames_that_are_removed_through_h5py_are_forgotten(series_path):
+    with FLSeries(h5file=series_path) as fls:
+        before, names = fls.fl.compute(), fls.identifiers
+        assert names[0] in fls
+        assert fls.times[0] == 0
+        meta = fls.meta
+        del fls.h5["fli_0"]
+        for number in range(1, 12):
+            fls.h5.move(f"fli_{number}", f"fli_{number - 1}")
+        assert np.array_equal(fls.fl.compute(), before[1:])
+        assert fls[names[1]]["identifier"] == names[1]
+        assert names[0] not in fls
+        assert fls.meta["time"] == meta["time"][1:]
+        assert fls.times.tolist() == meta["time"][1:]
+
+
+def test_an_identifier_may_be_a_number(series_path):
+    with FLSeries(h5file=series_path) as fls, FLSeries() as other:
+        other.add_flimage(fls[0], identifier=5)
+        assert 5 in other
+        assert "5" in other
+        other[0].h5.attrs["identifier"] = 7
+    again = FLSeries()
+    image = FLImage(np.ones((4, 5)))
+    image.h5.attrs["identifier"] = 7
+    again.add_flimage(image)
+    assert 7 in again
+
+
+def test_an_image_of_flimage_is_named_as_one(flimage):
+    with pytest.raises(ParameterError, match="of flimage_dask, not FLImage of flimage"):
+        FLSeries().add_flimage(flimage.FLImage(np.ones((4, 5))))
 
 
 def test_an_empty_series_has_no_shape_and_no_arrays():

@@ -7,6 +7,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ParameterError
 from .background_options import background_options
 from .failures import traceback_option, warnings_in_one_line
 from .options import (
@@ -65,7 +66,8 @@ def estimate(
     """Fit the decay of the series FILE, and write nothing but what is asked for.
 
     The JSON holds model, parameters, standard errors, r2, aicc, factors and more, and can be applied to
-    another series with flimage-dask correct --estimate. Both files are replaced if they exist.
+    another series with flimage-dask correct --estimate. Both files are replaced if they exist: they end
+    in .json and .png, so that no series is.
     """
     from ..series import FLSeries
     from ..view.run import estimate_text
@@ -73,6 +75,8 @@ def estimate(
 
     if picture is not None:
         check_is_png(picture)
+    if json_file not in (None, Path("-")):
+        _check_is_json(json_file)
     with warnings_in_one_line(), FLSeries(h5file=file, h5mode="r") as series:
         origin = str(series.origin)
         found = chosen_frames(series, frames).estimate_bleaching(
@@ -99,3 +103,9 @@ def estimate(
     if json_file is not None:
         json_file.write_text(found.to_json(), encoding="utf-8")
     click.echo(estimate_text(origin, found, [written for written in (json_file, picture) if written is not None]))
+
+
+def _check_is_json(path: Path) -> None:
+    """Refuse a file of another kind, such as the series that a shell put behind --json."""
+    if path.suffix.lower() != ".json":
+        raise ParameterError(f"'{path}' is no name of a JSON file: give it the suffix .json, or - for here.")

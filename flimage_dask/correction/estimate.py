@@ -339,10 +339,10 @@ class BleachingEstimate:
         if self.is_corrected:
             low, high = found["largest_factor_interval"]
             fit = f", R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}" if np.isfinite(self.r2) else ""
-            half_life = f"{self.half_life:.6g} s, " if np.isfinite(self.half_life) else ""
+            half_life = f"{self.half_life:.6g} s" if np.isfinite(self.half_life) else "unknown"
             lines += [
                 f"  decay       {self.model}{fit}",
-                f"  half-life   {half_life}{self.bleached_fraction:.1%} bleached at the end",
+                f"  half-life   {half_life}, {self.bleached_fraction:.1%} bleached at the end",
                 f"  factors     up to {self.largest_factor:.6g} ({low:.6g} to {high:.6g})",
             ]
         return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])

@@ -196,7 +196,7 @@ def model_named(model: "str | DecayModel") -> DecayModel:
         return model
     if model not in MODELS:
         names = ", ".join(repr(name) for name in MODELS)
-        raise ParameterError(f"model={model!r}: give 'auto', {names}, or a DecayModel of your own.")
+        raise ParameterError(f"model={model!r}: give 'auto', {names}, 'ratio', or a DecayModel of your own.")
     return MODELS[model]
 
 

@@ -10,7 +10,7 @@ from ..errors import FileError
 from .changes import IMAGES, note_change
 from .files import check_writable
 from .layout import BACKGROUNDS, is_in_memory, path_of, read_attributes, where, write_attributes, write_image
-from .output import open_output
+from .output import check_output, open_output
 
 
 def copy_image(source: h5py.Group, target: h5py.Group) -> None:
@@ -46,6 +46,7 @@ def copy_image_to_file(source: h5py.Group, path: str | os.PathLike[str]) -> None
     here = path_of(source)
     if here is not None and Path(path).exists() and Path(path).samefile(here):
         raise FileError(f"'{path}' is the file of the image itself: copy it to another one.")
+    check_output(path, None, overwrite=True)
     with open_output(path, overwrite=True) as group:
         copy_image(source, group)
 

@@ -12,6 +12,7 @@ import h5py
 
 from ..errors import (
     FileError,
+    FileIsFolderError,
     FileLockedError,
     FileMissingError,
     FilePermissionError,
@@ -73,6 +74,13 @@ def bound_metadata_cache(file: h5py.File, n_frames: int) -> None:
     config.min_size = min(config.min_size, config.max_size)
     config.initial_size = min(config.initial_size, config.max_size)
     file.id.set_mdc_config(config)
+
+
+def opened(group: h5py.Group) -> h5py.Group:
+    """Return a group, as long as its file is open."""
+    if not group:
+        raise FileError("the file of this image or series is closed: open it again.")
+    return group
 
 
 def check_writable(group: h5py.Group) -> None:
@@ -140,11 +148,12 @@ def _open_url(url: Url, h5mode: str) -> h5py.File:
 def _explained(path: Path, h5mode: str, error: OSError) -> FileError:
     """Find out why a file does not open."""
     if path.is_dir():
-        return FileError(f"'{path}' is a folder: give the name of an HDF5 file.")
+        return FileIsFolderError(f"'{path}' is a folder: give the name of an HDF5 file.")
     if not path.exists():
         if h5mode in ("r", "r+"):
             return FileMissingError(f"'{path}' does not exist.")
-        return FileMissingError(f"'{path}' cannot be created: {_reason(error)}.")
+        kind = FilePermissionError if isinstance(error, PermissionError) else FileMissingError
+        return kind(f"'{path}' cannot be created: {_reason(error)}.")
     if h5mode in ("w-", "x"):
         return OutputExistsError(f"'{path}' exists already: choose another name, or h5mode='a' to add to it.")
     if isinstance(error, PermissionError):

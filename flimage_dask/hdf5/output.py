@@ -11,7 +11,15 @@ from uuid import uuid4
 
 import h5py
 
-from ..errors import FileError, OutputExistsError, ParameterError, SeriesError
+from ..errors import (
+    FileError,
+    FileIsFolderError,
+    FileMissingError,
+    FilePermissionError,
+    OutputExistsError,
+    ParameterError,
+    SeriesError,
+)
 from .changes import EVERYTHING, note_change
 from .growing import GrowingFile
 from .layout import is_writable, where
@@ -36,8 +44,8 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
     ------
     OutputExistsError
         (a FileExistsError) if it exists and `overwrite` is not given, or is the input itself.
-    FileError
-        (an OSError) if its folder does not exist or cannot be written to.
+    FileIsFolderError, FileMissingError, FilePermissionError
+        (OSErrors) if it is a folder, its folder does not exist, or one of both cannot be written to.
     ParameterError
         (a ValueError) if it is a URL, or neither a path nor a group.
     SeriesError
@@ -52,15 +60,19 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
     path = Path(output)
     if source is not None and path.exists() and path.samefile(source):
         raise OutputExistsError(f"'{path}' is the input itself: write to another file.")
+    if path.is_dir():
+        raise FileIsFolderError(f"'{path}' is a folder: give the name of a file.")
     if path.exists() and not path.is_file():
-        raise FileError(f"'{path}' is a folder or a device: give the name of a file.")
+        raise FileError(f"'{path}' is a device: give the name of a file.")
     if path.exists() and not overwrite:
         raise OutputExistsError(f"'{path}' exists already: choose another name, or give overwrite=True.")
     folder = path.resolve().parent
     if not folder.is_dir():
-        raise FileError(f"the folder '{folder}' of the output '{path.name}' does not exist: make it first.")
+        raise FileMissingError(f"the folder '{folder}' of the output '{path.name}' does not exist: make it first.")
     if not os.access(folder, os.W_OK):
-        raise FileError(f"the folder '{folder}' of the output '{path.name}' cannot be written to.")
+        raise FilePermissionError(f"the folder '{folder}' of the output '{path.name}' cannot be written to.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise FilePermissionError(f"'{path}' is write-protected: choose another name, or remove the protection.")
 
 
 def refuse_url(output: Output) -> None:

@@ -36,7 +36,21 @@ from .output import check_space, writing_in
 # What HDF5 adds to the pixels of a frame for its groups and attributes, as measured.
 _OBJECT_BYTES = 6000
 
-_MORE_FRAMES = "Does a function given to map_blocks return more frames than it was given?"
+
+def check_length(first: int, n_found: int, n_expected: int) -> None:
+    """Refuse a block with more or fewer frames than dask was told.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if there is any difference.
+    """
+    if n_found != n_expected:
+        raise ParameterError(
+            f"the block that starts at frame {first} has {n_found} frames; expected {n_expected}, up to frame "
+            f"{first + n_expected - 1}. Does a function given to map_blocks return more frames than it was given, or "
+            f"fewer?"
+        )
 
 
 class SeriesWriter(ProcessLocal):
@@ -205,12 +219,6 @@ class SeriesWriter(ProcessLocal):
                 f"the block that starts at frame {first} has frames of shape {block.shape[1:]}; expected "
                 f"{self._frame_shape}. Does a function given to map_blocks change the shape without saying so?"
             )
-        n_left = self._n_frames - first
-        if len(block) > n_left:
-            raise ParameterError(
-                f"the block that starts at frame {first} has {len(block)} frames; expected no more than {n_left}, up "
-                f"to frame {self._n_frames - 1}. {_MORE_FRAMES}"
-            )
 
     def _check_open(self) -> None:
         if self._closed:
@@ -234,8 +242,6 @@ class SeriesWriter(ProcessLocal):
 
     def _store(self, template: "_Template", number: int, images: Sequence[Stored]) -> None:
         name = frame_name(number).encode()
-        if name in self._group.id:
-            raise ParameterError(f"frame {number} is in two blocks; expected one. {_MORE_FRAMES}")
         template.copy_to(self._group.id, name)
         attributes = {key: column[number] for key, column in self._varying.items()}
         self._attributes.write(h5g.open(self._group.id, name), attributes)

@@ -313,3 +313,13 @@ def test_nothing_is_left_of_an_output_that_no_longer_fits(old, share):
     assert run.stderr == ""
     assert names_in(old.parent) == ["out.h5"]
     assert old.read_bytes() == b"old"
+
+
+def test_what_keeps_an_output_from_being_written_is_caught_as_in_flimage(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="make it first"):
+        check_output(tmp_path / "none" / "out.h5", None, overwrite=False)
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        check_output(tmp_path, None, overwrite=True)
+    monkeypatch.setattr(os, "access", lambda place, mode: False)  # the superuser may write anywhere
+    with pytest.raises(PermissionError, match="cannot be written to"):
+        check_output(tmp_path / "out.h5", None, overwrite=False)

@@ -219,21 +219,6 @@ def test_a_block_of_another_shape_is_named(group):
         writer.write(4, np.zeros((2, 7, 5)))
 
 
-@pytest.mark.parametrize("starts", [(0, 4), (4, 0)], ids=str)
-def test_a_block_with_frames_of_the_next_one_is_refused(group, starts):
-    one, other = starts
-    with open_writer(group) as writer:
-        writer.write(one, FRAMES[one : one + 6])
-        with pytest.raises(ParameterError, match="frame 4 is in two blocks; expected one"):
-            writer.write(other, FRAMES[other : other + 6])
-
-
-def test_a_block_that_goes_beyond_the_last_frame_is_named(group):
-    message = "starts at frame 8 has 6 frames; expected no more than 4, up to frame 11"
-    with open_writer(group) as writer, pytest.raises(ParameterError, match=message):
-        writer.write(8, FRAMES[:6])
-
-
 @pytest.mark.parametrize("n_before", [0, 4])
 def test_a_closed_writer_refuses_a_late_block(group, n_before):
     with open_writer(group) as writer:
