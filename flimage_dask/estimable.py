@@ -259,9 +259,9 @@ class EstimableFrames(FrameSequence[View]):
         """Return what is subtracted and how frames are prepared, for an estimate that is known or to be made."""
         if estimate is None:
             return options.choice(self._frame_shape())
-        options.refuse_unused()
         choice = options.choice_for_known(self._frame_shape())
         self._check_estimate(estimate, choice.prepared)
+        options.refuse_unused()
         return replace(choice, in_words=choice.prepared or values_in_words(estimate.background))
 
     def _check_estimate(self, estimate: BleachingEstimate, prepared: str) -> None:

@@ -163,7 +163,7 @@ def test_a_block_of_another_shape_is_named(fls, tmp_path):
     with pytest.raises(ParameterError, match=r"frame \d+ .*\(12, 30\).*\(24, 30\)"):
         to_hdf5(halved, tmp_path / "out.h5")
     dropped = fls.lazy(block_bytes=24 * 30 * 4 * 4).fl.map_blocks(lambda block: block[1:], dtype="f4")
-    with pytest.raises(ParameterError, match=r"at frame 0 has 3 frames; expected 4, up to frame 3"):
+    with pytest.raises(ParameterError, match=r"at frame \d has 3 frames; expected 4, up to frame \d"):
         to_hdf5(dropped, tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
 
