@@ -13,6 +13,10 @@ SETTING = "flimage_dask.memory"
 #: A block larger than this only costs memory: dask's overhead is already below 1 % of reading it.
 LARGEST_BLOCK = 8 << 20
 
+#: The same of a block that becomes a part: each costs the scheduler and the client some milliseconds, and a worker
+#: waits for the disk.
+LARGEST_PART = 16 << 20
+
 # So many that threads end at much the same time, but none smaller than what dask's overhead is small against.
 # The blocks do not depend on the number of threads: a run is resumed in the same blocks on other machines.
 _FEWEST_BLOCKS, _SMALLEST_BLOCK = 32, 256 << 10
@@ -53,7 +57,9 @@ class MemoryPlan:
     predicted_bytes: int
 
 
-def plan_memory(memory: int | str | None, *, n_frames: int, frame_bytes: int, n_threads: int) -> MemoryPlan:
+def plan_memory(
+    memory: int | str | None, *, n_frames: int, frame_bytes: int, n_threads: int, largest_block: int = LARGEST_BLOCK
+) -> MemoryPlan:
     """Plan the memory of a run.
 
     Parameters
@@ -61,12 +67,14 @@ def plan_memory(memory: int | str | None, *, n_frames: int, frame_bytes: int, n_
     memory
         What the run may add to the memory of the process: bytes, or text such as ``"1 GiB"``. None
         takes the setting ``flimage_dask.memory`` of dask's configuration. Without either, all
-        threads work on blocks of up to 8 MiB (less if dask's ``array.chunk-size`` is less) and
-        200 MiB of frames are kept.
+        threads work on blocks of up to `largest_block` (less if dask's ``array.chunk-size`` is less)
+        and 200 MiB of frames are kept.
     n_frames, frame_bytes
         Number of frames and size of one, uncompressed.
     n_threads
         Threads that there are.
+    largest_block
+        Size that no block exceeds, but for one of a single frame.
 
     Raises
     ------
@@ -82,7 +90,7 @@ def plan_memory(memory: int | str | None, *, n_frames: int, frame_bytes: int, n_
     asked = dask.config.get(SETTING, None) if memory is None else memory
     series_bytes = n_frames * frame_bytes
     if asked is None:
-        n_working, room, kept, waiting = n_threads, LARGEST_BLOCK, _KEPT_BY_DEFAULT, MOST_WAITING_BYTES
+        n_working, room, kept, waiting = n_threads, largest_block, _KEPT_BY_DEFAULT, MOST_WAITING_BYTES
     else:
         budget = _parsed(asked)
         kept, waiting = int(_SHARE_KEPT * budget), min(int(_SHARE_WAITING * budget), MOST_WAITING_BYTES)
@@ -95,7 +103,7 @@ def plan_memory(memory: int | str | None, *, n_frames: int, frame_bytes: int, n_
         n_working = min(n_threads, at_work // least)
         room = (at_work // n_working - _BUFFERS - _FRAMES * frame_bytes) // _BLOCKS
     chunk_size = int(parse_bytes(dask.config.get("array.chunk-size")))
-    largest = min(room, LARGEST_BLOCK, chunk_size, max(series_bytes // _FEWEST_BLOCKS, _SMALLEST_BLOCK))
+    largest = min(room, largest_block, chunk_size, max(series_bytes // _FEWEST_BLOCKS, _SMALLEST_BLOCK))
     block, kept, waiting = (
         frame_bytes * max(1, largest // frame_bytes),
         min(kept, series_bytes),

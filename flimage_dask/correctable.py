@@ -217,7 +217,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         new_times = self._times(times, frame_interval) if given_times else None
         advance = counting(count, max_count, 3 * len(self))
         source = self._source(progress).prepared(choice.preparation)
-        resources = self._resources(source, memory)
+        resources = self._resources(source, memory, resume)
         if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
             source = source.keeping(resources.plan.kept_bytes)
         name = name_of(source, wanted) if isinstance(wanted, EstimateRequest) else None
@@ -228,7 +228,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             if target is not self:
                 source = target._source(progress).prepared(choice.preparation)
                 # One may be in memory, which workers elsewhere do not see, and the other not.
-                resources = target._resources(source, memory)
+                resources = target._resources(source, memory, resume)
             fl = lazy_series(source, resources.plan.block_bytes).fl
             target._write(
                 bleach_corrected(fl, found),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .hdf5.writer import SeriesWriter, check_length
-from .scheduling import ThisProcess
+from .scheduling import Workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +21,11 @@ class DirectRun:
     frames
         Lazy frames (frame, y, x) in blocks of whole frames.
     threads
-        Who does it.
+        Who does it, in this process.
     """
 
     frames: da.Array
-    threads: ThisProcess
+    threads: Workers
 
     @property
     def scratch(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .block_runner import BlockRunner, workers_for
-from .budget import plan_memory
+from .budget import LARGEST_BLOCK, LARGEST_PART, plan_memory
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of, statistic_named
@@ -21,7 +21,7 @@ from .errors import ParameterError, SeriesError
 from .estimation import EstimateRequest, estimate_once, with_image
 from .frame_source import FrameSource
 from .progress import track
-from .scheduling import Resources
+from .scheduling import Resources, leaves_parts
 from .sequence import FrameSequence, View
 from .tracing import background_and_traces
 
@@ -318,11 +318,17 @@ class EstimableFrames(FrameSequence[View]):
             )
         return stored
 
-    def _resources(self, source: FrameSource, memory: int | str | None) -> Resources:
+    def _resources(self, source: FrameSource, memory: int | str | None, resume: bool | None = None) -> Resources:
         n_frames, height, width = self.shape
         frame_bytes = height * width * source.fl_dtype.itemsize
         workers = workers_for(source)
-        plan = plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=workers.n_threads)
+        plan = plan_memory(
+            memory,
+            n_frames=n_frames,
+            frame_bytes=frame_bytes,
+            n_threads=workers.n_threads,
+            largest_block=LARGEST_PART if leaves_parts(workers, resume) else LARGEST_BLOCK,
+        )
         return Resources(workers.limited_to(plan.n_threads), plan)
 
     def _estimate(

@@ -28,7 +28,7 @@ from .notices import ClippingWarning, warn
 from .part_run import PartRun, refuse_parts
 from .plain_json import through_json
 from .progress import track
-from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
+from .scheduling import Resources, ThisProcess, Workers, active_workers, leaves_parts, threads_because
 
 
 def write_series(
@@ -212,7 +212,7 @@ def _run(
     if isinstance(output, h5py.Group):
         able = workers if isinstance(workers, ThisProcess) else threads_because("an open group belongs to its process")
         return DirectRun(frames, able)
-    if resume or not isinstance(workers, ThisProcess):
+    if leaves_parts(workers, resume):
         return PartRun(PartFolder.of(Path(output)), frames, dtype, storage, background, workers, resume, keepsakes)
     if resume is False:
         PartFolder.of(Path(output)).remove()

@@ -122,7 +122,7 @@ class ProcessableFrames(EstimableFrames[View]):
         check_target(h5out, self.path, overwrite=overwrite, resume=resume)
         # What is stored beside the frames is not subtracted from them.
         source = self._source(progress).prepared(choice.fields)
-        resources = self._resources(source, memory)
+        resources = self._resources(source, memory, resume)
         runner = BlockRunner.of(resources)
         found = with_image(source, choice.level, runner)
         stored = _stored(choice, found)
@@ -201,7 +201,7 @@ class ProcessableFrames(EstimableFrames[View]):
         storage = Storage(compression, level, shuffle)
         advance = counting(count, max_count, len(self))
         source = self._source(progress)
-        resources = self._resources(source, memory)
+        resources = self._resources(source, memory, resume)
         self._write(
             _denoised(lazy_series(source, resources.plan.block_bytes).fl, weight),
             h5file,
@@ -277,7 +277,7 @@ class ProcessableFrames(EstimableFrames[View]):
         """
         storage = Storage(compression, level, shuffle)
         source = self._source(progress)
-        resources = self._resources(source, memory)
+        resources = self._resources(source, memory, resume)
         self._write(
             self._matched(lazy_series(source, resources.plan.block_bytes).fl, variant, reference),
             h5out,

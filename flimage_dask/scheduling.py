@@ -244,6 +244,11 @@ def threads_because(reason: str) -> ThisProcess:
     return ThisProcess(scheduler="threads", because=reason)
 
 
+def leaves_parts(workers: Workers, resume: bool | None) -> bool:
+    """Tell whether blocks become parts: those of other processes do, and those of threads that are to resume."""
+    return bool(resume) or not isinstance(workers, ThisProcess)
+
+
 class _Listener(ProcessLocal):
     """Who is told of frames that are done, in graphs that may be pickled."""
 

@@ -19,8 +19,8 @@ from .conftest import write_series_file
 MIB = 2**20
 
 
-def plan(memory, *, n_frames=1000, frame_bytes=MIB, n_threads=4):
-    return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=n_threads)
+def plan(memory, *, n_frames=1000, frame_bytes=MIB, n_threads=4, **options):
+    return plan_memory(memory, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=n_threads, **options)
 
 
 @given(
@@ -39,6 +39,7 @@ def test_a_plan_stays_within_its_budget_and_lets_somebody_work(memory, n_frames,
 
 def test_without_a_budget_all_threads_work_on_large_blocks_whatever_the_frames_are():
     assert plan(None, n_threads=16).n_threads == 16
+    assert plan(None, largest_block=16 * MIB).block_bytes == 16 * MIB
     assert plan(None).block_bytes == LARGEST_BLOCK
     assert plan(None, frame_bytes=256 * MIB).block_bytes == 256 * MIB
 

@@ -390,6 +390,23 @@ def interrupt(*arguments):
     raise KeyboardInterrupt
 
 
+def test_threads_go_on_with_the_larger_blocks_of_workers(client, fls, tmp_path, monkeypatch):
+    path, frame_bytes = tmp_path / "out.h5", fls[0].fl.nbytes
+    monkeypatch.setattr("flimage_dask.estimable.LARGEST_BLOCK", frame_bytes)
+    monkeypatch.setattr("flimage_dask.estimable.LARGEST_PART", 3 * frame_bytes)
+    with monkeypatch.context() as patch:
+        patch.setattr("flimage_dask.hdf5.writer.SeriesWriter.store", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fls.bleach_correction(path, BORDER)
+    wait_until_nothing_comes(path)
+    finished = PartFolder.of(path).finished()
+    assert finished
+    assert set(finished) <= set(range(0, len(fls), 3))
+    on_threads(lambda: fls.bleach_correction(path, BORDER, resume=True))
+    on_threads(lambda: fls.bleach_correction(tmp_path / "threads.h5", BORDER))
+    assert np.array_equal(values(path), values(tmp_path / "threads.h5"))
+
+
 def test_a_run_on_threads_leaves_blocks_too_if_it_is_to_resume(fls, tmp_path):
     path = tmp_path / "out.h5"
     go = path.with_suffix(".go")
