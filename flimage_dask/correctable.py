@@ -177,7 +177,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         decay : numpy.ndarray
             (n,) the fitted decay [counts].
         times : numpy.ndarray
-            (n,) acquisition times [s].
+            (n,) acquisition times [s]; NaN where a frame has none, if the model needs none.
 
         Raises
         ------
@@ -213,8 +213,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         columns = {} if h5out is None else target.meta
         check_columns(columns, len(self))
         wanted = self._request(options, choice.level) if estimate is None else estimate
-        given_times = times is not None or frame_interval is not None
-        new_times = self._times(times, frame_interval) if given_times else None
+        new_times = self._given_times(times, frame_interval)
         advance = counting(count, max_count, 3 * len(self))
         source = self._source(progress).prepared(choice.preparation)
         resources = self._resources(source, memory, resume)

@@ -150,7 +150,7 @@ class EstimableFrames(FrameSequence[View]):
             Those of the model by name [counts, s], instead of a fit.
         times
             Acquisition times (n,) [s], if the frames carry none or wrong ones; numpy's dates and durations
-            know their unit.
+            know their unit. The models "none" and "ratio" do without.
         frame_interval
             Time from one frame to the next [s], instead of `times`.
         dark, flat
@@ -169,7 +169,7 @@ class EstimableFrames(FrameSequence[View]):
         Raises
         ------
         SeriesError
-            (a ValueError) if a frame has no time, or all have the same.
+            (a ValueError) if a frame has no time, or all have the same, and the model needs them.
         FitError
             (a ValueError) for fewer than four frames with finite pixels.
         ParameterError
@@ -252,7 +252,9 @@ class EstimableFrames(FrameSequence[View]):
     def _request(self, options: EstimateOptions, background: Level) -> EstimateRequest:
         # As positions, so that the same frames named in another way make the same request.
         fit = replace(options.fit, exclude=options.fit.excluded(len(self)))
-        times = self._times(options.times, options.frame_interval)
+        times = self._given_times(options.times, options.frame_interval)
+        if times is None:
+            times = self._stored_times() if fit.needs_times else self.times
         return EstimateRequest(times, background, options.border_px, options.trace, fit)
 
     def _choice(self, estimate: BleachingEstimate | None, options: EstimateOptions) -> BackgroundChoice:
@@ -298,16 +300,20 @@ class EstimableFrames(FrameSequence[View]):
         _, height, width = self.shape
         return height, width
 
-    def _times(self, times: ArrayLike | None, frame_interval: float | None) -> NDArray[np.float64]:
-        """Return the acquisition times, from the argument that gives them or from the frames."""
+    def _given_times(self, times: ArrayLike | None, frame_interval: float | None) -> NDArray[np.float64] | None:
+        """Return the acquisition times from the argument that gives them, if there is one."""
         if times is not None and frame_interval is not None:
             raise ParameterError("give either times= or frame_interval=, not both.")
         if times is not None:
             return as_times(times, len(self))
-        if frame_interval is not None:
-            if not 0 < frame_interval < np.inf:
-                raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
-            return np.arange(len(self)) * np.float64(frame_interval)
+        if frame_interval is None:
+            return None
+        if not 0 < frame_interval < np.inf:
+            raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
+        return np.arange(len(self)) * np.float64(frame_interval)
+
+    def _stored_times(self) -> NDArray[np.float64]:
+        """Return the acquisition times that the frames carry; refuse frames without one."""
         stored = self.times
         missing = np.flatnonzero(np.isnan(stored))
         if missing.size:

@@ -1,6 +1,7 @@
 """What goes wrong with real series, and what is answered: one group of tests for each case of the plan's table."""
 
 import json
+import re
 import warnings
 
 import h5py
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from flimage_dask import BleachingWarning, ClippingWarning, FLImage, FLSeries
+from flimage_dask import BleachingEstimate, BleachingWarning, ClippingWarning, FLImage, FLSeries
 from flimage_dask.cli import main
 from flimage_dask.errors import FitError, ParameterError, SeriesError
 
@@ -120,6 +121,57 @@ def test_missing_times_name_the_frames_and_the_way_out():
         fls.estimate_bleaching(BORDER)
     assert fls.estimate_bleaching(BORDER, times=FRAMES).factors[-1] == pytest.approx(LAST_FACTOR)
     assert fls.estimate_bleaching(BORDER, frame_interval=0.1).factors[-1] == pytest.approx(LAST_FACTOR)
+
+
+@pytest.mark.parametrize("missing", [FRAMES, [3, 7]], ids=["all", "some"])
+@pytest.mark.parametrize("model", ["ratio", "none"])
+def test_what_no_time_enters_needs_none(model, missing, tmp_path):
+    expected = series_of(DECAY).estimate_bleaching(BORDER, model=model, exclude=[5, 6]).factors
+    fls = series_of(DECAY)
+    for frame in missing:
+        del fls[int(frame)].h5.attrs["time"]
+    found = fls.estimate_bleaching(BORDER, model=model, exclude=[5, 6])
+    np.testing.assert_allclose(found.factors, expected, rtol=1e-12)
+    assert np.array_equal(np.flatnonzero(np.isnan(found.times)), missing)
+    assert found.bleached_fraction == pytest.approx(1 - DECAY[-1] / DECAY[0] if model == "ratio" else 0.0)
+    again = BleachingEstimate.from_json(found.to_json())
+    assert np.array_equal(again.times, found.times, equal_nan=True)
+    *_, times = fls.bleach_correction(tmp_path / "out.h5", BORDER, model=model)
+    assert np.array_equal(times, found.times, equal_nan=True)
+    corrected = fls.bleach_corrected(BORDER, model=model).compute()
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+        assert np.array_equal(out.fl.compute(), corrected)
+        assert np.array_equal(out.times, found.times, equal_nan=True)
+
+
+@pytest.mark.parametrize("model", ["ratio", "none"])
+def test_nothing_that_is_shown_of_unknown_times_is_in_seconds(model):
+    fls = series_of(DECAY)
+    for frame in fls:
+        del frame.h5.attrs["time"]
+    found = fls.estimate_bleaching(BORDER, model=model)
+    axes = found.plot().axes
+    assert [each.get_xlabel() for each in axes if each.get_xlabel()] == ["frame", "frame"]
+    assert axes[0].get_lines()[0].get_xdata().tolist() == FRAMES.tolist()
+    written = [text.get_text() for each in axes for text in each.texts]
+    for text in (repr(found), found._repr_html_(), *written):
+        assert not re.search(r"\d (ms|s|min|h)\b", text)
+
+
+def test_times_that_are_all_equal_matter_to_no_model_without_a_time():
+    fls = series_of(DECAY, np.full(N_FRAMES, 3.0))
+    assert fls.estimate_bleaching(BORDER, model="ratio").factors[-1] == pytest.approx(DECAY[0] / DECAY[-1])
+    assert (fls.estimate_bleaching(BORDER, model="none").factors == 1.0).all()
+
+
+def test_the_command_line_corrects_by_a_ratio_without_times(tmp_path):
+    path = write_series_file(tmp_path / "in.h5", 5 + DECAY[:, None, None] * CELL, FRAMES)
+    with FLSeries(h5file=path) as fls:
+        for frame in fls:
+            del frame.h5.attrs["time"]
+    result = run("correct", path, tmp_path / "out.h5", "--border", BORDER, "--model", "ratio", "--max-factor", 5)
+    assert result.exit_code == 0
+    assert re.search(r"half-life +unknown, 85.7% bleached at the end", result.stdout)
 
 
 def test_equal_times_are_a_value_error_with_the_way_out():

@@ -10,7 +10,15 @@ from ..errors import FitError, ParameterError, SeriesError
 from .background import BackgroundValues, frame_backgrounds
 from .choice import CANDIDATES, Choice, choose, exceeds_noise
 from .decay import DecayFit, given_decay
-from .estimate import BLEACHING, GIVEN, NO_BLEACHING, NO_FIT, NOT_CORRECTED, BleachingEstimate
+from .estimate import (
+    BLEACHING,
+    GIVEN,
+    NO_BLEACHING,
+    NO_FIT,
+    NOT_CORRECTED,
+    BleachingEstimate,
+    times_or_positions,
+)
 from .factors import Factors, factors_of_curve, factors_of_trace, held
 from .models import EXPONENTIAL, NONE, DecayModel, model_named
 from .options import AUTO, RATIO, FitOptions
@@ -46,7 +54,8 @@ def estimate_bleaching(
     Parameters
     ----------
     times
-        (n,) acquisition times in any order [s].
+        (n,) acquisition times in any order [s]. The models "none" and "ratio" also take the frames as they follow
+        each other, where a time is NaN or all are equal.
     trace
         (n,) intensity of each frame above the background [counts]. Frames without a finite
         intensity are left out of the fit.
@@ -68,7 +77,7 @@ def estimate_bleaching(
         (a ValueError) for fewer frames with a finite intensity, or fewer different times, than
         the model needs, or a fitted curve that reaches zero.
     SeriesError
-        (a ValueError) for times that are not finite or all equal.
+        (a ValueError) for times that are not finite or all equal, if the model needs them.
     ParameterError
         (a ValueError) if times and trace differ in length, or there is no such model or frame.
 
@@ -90,7 +99,7 @@ def estimate_bleaching(
     measured = np.isfinite(trace)
     excluded = fit.excluded(trace.size)
     used = measured & ~np.isin(np.arange(trace.size), excluded)
-    _check_times(times, trace)
+    _check_shape(times, trace)
     origin: dict[str, Any] = {
         "background": background,
         "border_px": border_px,
@@ -101,6 +110,10 @@ def estimate_bleaching(
         "robust": fit.robust,
         "correction": fit.correction,
     }
+    if fit.needs_times:
+        _check_times(times)
+    else:
+        times = times_or_positions(times)
     if fit.model == RATIO:
         return _without_fit(times, trace, used, fit, n_summed, origin)
     return _with_fit(times, trace, used, fit, n_summed, origin)
@@ -252,10 +265,14 @@ def correct(
     return corrected
 
 
-def _check_times(times: Array, trace: Array) -> None:
-    """Refuse times that do not fit the trace, or are unknown."""
+def _check_shape(times: Array, trace: Array) -> None:
+    """Refuse times that do not fit the trace."""
     if times.ndim != 1 or times.shape != trace.shape:
         raise ParameterError(f"times {times.shape} and trace {trace.shape} need the same shape (n,).")
+
+
+def _check_times(times: Array) -> None:
+    """Refuse times that are unknown."""
     unknown = np.flatnonzero(~np.isfinite(times))
     if unknown.size:
         named = ", ".join(map(str, unknown[:5])) + (", …" if unknown.size > 5 else "")

@@ -51,7 +51,7 @@ class BleachingEstimate:
     border_px
         Width of the border the background comes from [px]; None where it was given.
     times
-        (n,) acquisition times [s].
+        (n,) acquisition times [s]; NaN where a frame has none, which only the models "none" and "ratio" allow.
     trace
         (n,) intensity of each frame above the background [counts].
     decay
@@ -150,6 +150,16 @@ class BleachingEstimate:
         return self.status not in (NO_BLEACHING, NOT_CORRECTED)
 
     @property
+    def has_times(self) -> bool:
+        """Whether the times tell when each frame was acquired; if not, frames follow each other as in the series."""
+        return tell_time(self.times)
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """(n,) positions of the frames in the order of time."""
+        return np.argsort(times_or_positions(self.times), kind="stable")
+
+    @property
     def residuals(self) -> Array:
         """(n,) trace minus curve [counts]; NaN for frames without a finite intensity."""
         residuals: Array = self.trace - self.decay
@@ -166,7 +176,7 @@ class BleachingEstimate:
         """Share of the fluorescence lost from the earliest to the latest frame, as the curve has it."""
         if not self.is_corrected:
             return 0.0
-        in_time = self.decay[np.argsort(self.times, kind="stable")]
+        in_time = self.decay[self.order]
         known = in_time[np.isfinite(in_time)]
         return 1.0 - float(known[-1] / known[0])
 
@@ -355,6 +365,16 @@ class BleachingEstimate:
             spread = f" ± {error:.2g}" if np.isfinite(error) else ""
             words.append(f"{name} {value:.6g}{spread} {self.units[name]}".rstrip())
         return words
+
+
+def tell_time(times: Array) -> bool:
+    """Tell whether times are known and not all alike."""
+    return bool(np.isfinite(times).all()) and len(np.unique(times)) > 1
+
+
+def times_or_positions(times: Array) -> Array:
+    """Return the times (n,) of frames, or their positions if the times do not tell one frame from another."""
+    return times if tell_time(times) else np.arange(len(times), dtype=np.float64)
 
 
 def _frozen(values: Array) -> Array:

@@ -9,7 +9,7 @@ The keys are those of `BleachingEstimate.summary`, and besides
 ``left_out``       positions of frames without a finite intensity
 ``pixels``         ``n_pixels``, ``saturation`` [counts], and the lists ``n_finite`` and ``n_saturated``
                    with one number a frame; or null
-``arrays``         lists with one number a frame: ``times`` [s], ``trace``, ``decay``,
+``arrays``         lists with one number a frame: ``times`` [s] (null where unknown), ``trace``, ``decay``,
                    ``decay_errors``, ``shifts`` [counts], ``factors``, ``factor_errors`` (of their logarithm)
 =================  ==========================================================================
 

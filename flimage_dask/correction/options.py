@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from ..positions import positions_of
-from .models import DecayModel, model_named
+from .models import NONE, DecayModel, model_named
 
 #: The best of several models, if there is bleaching at all.
 AUTO = "auto"
@@ -77,6 +77,11 @@ class FitOptions:
             raise ParameterError(f"max_factor={self.max_factor!r} must be a number above 1.")
         if self.parameters is not None:
             self._check_parameters(self.parameters)
+
+    @property
+    def needs_times(self) -> bool:
+        """Whether factors depend on when frames were acquired, and not only on their order."""
+        return self.model not in (RATIO, NONE.name, NONE)
 
     def _check_parameters(self, parameters: Mapping[str, float]) -> None:
         if self.model in (AUTO, RATIO):

@@ -19,6 +19,7 @@ from .style import (
     REFERENCE,
     TITLE_SIZE,
     WIDTH,
+    TimeAxis,
     check_is_png,
     dot_size,
     from_zero,
@@ -26,7 +27,6 @@ from .style import (
     save,
     scaled_counts,
     style,
-    unit_of_times,
 )
 from .text import counted
 from .units import format_time
@@ -104,10 +104,7 @@ class _Places:
     """Where the frames stand on the axes, in the order of time, and which of them the fit used."""
 
     def __init__(self, estimate: BleachingEstimate) -> None:
-        self.order = np.argsort(estimate.times, kind="stable")
-        seconds, unit = unit_of_times(estimate)
-        self.times = (estimate.times[self.order] - estimate.times.min()) / seconds
-        self.label = f"time [{unit}]"
+        self.order, self.times, self.label = TimeAxis.of(estimate)
         power = power_of_thousand(float(np.nanmax(np.abs([estimate.trace, estimate.decay]))))
         self.counts, self.counts_label = 10.0**power, scaled_counts(power)
         aside = np.zeros(len(estimate.times), np.bool_)

@@ -25,6 +25,7 @@ from .style import (
     REFERENCE,
     TITLE_SIZE,
     WIDTH,
+    TimeAxis,
     check_is_png,
     dot_size,
     from_zero,
@@ -185,7 +186,6 @@ def _draw_frames(
     estimate: BleachingEstimate,
 ) -> None:
     scale = Normalize(*_common_scale(images))
-    seconds, unit = unit_of_times(estimate)
     for row, (label, series) in enumerate(zip(("before", "after"), images, strict=True)):
         for column, (position, image) in enumerate(zip(positions, series, strict=True)):
             axes = page.add_image(figure, row, column)
@@ -193,8 +193,7 @@ def _draw_frames(
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             if row == 0:
-                elapsed = (estimate.times[position] - estimate.times.min()) / seconds
-                axes.set_title(f"frame {position}, {elapsed:.3g} {unit}", fontsize=FONT_SIZE, pad=5)
+                axes.set_title(_name_of_frame(position, estimate), fontsize=FONT_SIZE, pad=5)
             else:
                 _write_into(axes, f"factor {estimate.factors[position]:.2f}")
             if column == 0:
@@ -203,6 +202,13 @@ def _draw_frames(
     bar.set_label("pixel [counts], same scale", fontsize=FONT_SIZE, labelpad=6)
     bar.ax.tick_params(labelsize=FONT_SIZE - 1, color=REFERENCE)
     bar.outline.set_visible(False)
+
+
+def _name_of_frame(position: int, estimate: BleachingEstimate) -> str:
+    if not estimate.has_times:
+        return f"frame {position}"
+    seconds, unit = unit_of_times(estimate)
+    return f"frame {position}, {(estimate.times[position] - estimate.times.min()) / seconds:.3g} {unit}"
 
 
 def _write_into(axes: Axes, text: str) -> None:
@@ -214,9 +220,7 @@ def _write_into(axes: Axes, text: str) -> None:
 
 
 def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> None:
-    order = np.argsort(estimate.times, kind="stable")
-    seconds, unit = unit_of_times(estimate)
-    times = (estimate.times[order] - estimate.times.min()) / seconds
+    order, times, label = TimeAxis.of(estimate)
     corrected = estimate.trace * estimate.factors
     power = power_of_thousand(float(np.nanmax(np.abs([estimate.trace, corrected, estimate.decay]))))
     trace, decay, corrected = (values[order] / 10.0**power for values in (estimate.trace, estimate.decay, corrected))
@@ -225,7 +229,7 @@ def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> No
     dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgewidth": 0, "color": DATA, "alpha": 0.55}
     dots["markersize"] = dot_size(len(times))
     left.plot(times, trace, **dots, label="measured")
-    left.plot(times, decay, color=FIT, linewidth=2.0, label=_describe_fit(estimate, seconds, unit))
+    left.plot(times, decay, color=FIT, linewidth=2.0, label=_describe_fit(estimate))
     right.plot(times, corrected, **dots, label="corrected")
     right.axhline(decay[0], color=FIT, linewidth=2.0, linestyle=(0, (5, 3)), label="fit at the first frame")
     # Where the curve leaves room: above its fall, or below it where it hardly falls.
@@ -235,18 +239,19 @@ def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> No
     for axes, heading in ((left, "before"), (right, "after")):
         style(axes)
         axes.set_title(heading, fontsize=TITLE_SIZE, fontweight="bold", loc="left", pad=6)
-        axes.set_xlabel(f"time [{unit}]", fontsize=FONT_SIZE)
+        axes.set_xlabel(label, fontsize=FONT_SIZE)
         axes.set_xlim(-0.02 * times[-1], 1.02 * times[-1])
         axes.set_ylim(*from_zero([trace, corrected, decay], 1.15))
     right.tick_params(labelleft=False)
     left.set_ylabel(f"sum of a frame [{scaled_counts(power)}]", fontsize=FONT_SIZE)
 
 
-def _describe_fit(estimate: BleachingEstimate, seconds: float, unit: str) -> str:
+def _describe_fit(estimate: BleachingEstimate) -> str:
     if not estimate.is_corrected:
         return "mean: no bleaching beyond the noise"
     if not np.isfinite(estimate.r2 * estimate.half_life):
         return f"{estimate.model}"
+    seconds, unit = unit_of_times(estimate)
     return f"fit: half-life {estimate.half_life / seconds:.3g} {unit}, R² = {estimate.r2:.4f}"
 
 

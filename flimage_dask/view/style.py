@@ -1,13 +1,14 @@
 """What pictures have in common: colours, sizes, axes, and how they are written."""
 
 from pathlib import Path
+from typing import NamedTuple, Self
 from uuid import uuid4
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..correction.estimate import BleachingEstimate
 from ..errors import FileError, ParameterError
@@ -35,6 +36,33 @@ def style(axes: Axes) -> None:
 def unit_of_times(estimate: BleachingEstimate) -> tuple[float, str]:
     """Return the unit that suits the duration of a series: its length [s], and its name."""
     return time_unit(float(np.ptp(estimate.times)))
+
+
+class TimeAxis(NamedTuple):
+    """Where frames stand along the time.
+
+    Attributes
+    ----------
+    order
+        (n,) positions of the frames in the order of time.
+    places
+        (n,) times since the earliest frame in this order; the positions themselves where times are unknown.
+    label
+        What they are, with the unit.
+    """
+
+    order: NDArray[np.intp]
+    places: NDArray[np.float64]
+    label: str
+
+    @classmethod
+    def of(cls, estimate: BleachingEstimate) -> Self:
+        """Place the frames of an estimate."""
+        order = estimate.order
+        if not estimate.has_times:
+            return cls(order, order.astype(np.float64), "frame")
+        seconds, unit = unit_of_times(estimate)
+        return cls(order, (estimate.times[order] - estimate.times.min()) / seconds, f"time [{unit}]")
 
 
 def power_of_thousand(largest: float) -> int:

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from flimage_dask.correction.bleaching import correct, estimate_bleaching
+from flimage_dask.correction.bleaching import FitOptions, correct, estimate_bleaching
 from flimage_dask.correction.trace import positive_sums
 from flimage_dask.errors import FileError, ParameterError
 from flimage_dask.simulate import Simulation
@@ -118,3 +118,11 @@ def test_nothing_global_of_matplotlib_is_touched():
     code = "import flimage_dask.view.picture, sys; print('matplotlib.pyplot' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def test_frames_without_times_are_drawn_in_their_order(series, tmp_path):
+    before, after, _ = series
+    trace = positive_sums(before, 108.0)
+    ratio = estimate_bleaching(np.full(20, np.nan), trace, background=108.0, fit=FitOptions(model="ratio"))
+    draw_correction(tmp_path / "order.png", before, after, ratio)
+    assert size_of_png(tmp_path / "order.png")
