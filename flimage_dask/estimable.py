@@ -171,7 +171,7 @@ class EstimableFrames(FrameSequence[View]):
         SeriesError
             (a ValueError) if a frame has no time, or all have the same, and the model needs them.
         FitError
-            (a ValueError) for fewer than four frames with finite pixels.
+            (a ValueError) for fewer than three frames with finite pixels.
         ParameterError
             (a ValueError) for a border that leaves no centre, or another wrong argument.
         ClusterError

@@ -264,7 +264,7 @@ def test_an_unknown_command_is_a_wrong_command_line():
 
 
 def test_too_few_frames_are_a_failure_of_the_data(recorded, out):
-    assert "at least 4 frames" in failed(1, "correct", recorded, out, "--frames", ":3")
+    assert "at least 3 frames" in failed(1, "correct", recorded, out, "--frames", ":2")
     assert list(out.parent.iterdir()) == []
 
 

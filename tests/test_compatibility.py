@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import flimage_dask
-from flimage_dask import FLImage, FLSeries, to_hdf5
+from flimage_dask import BleachingWarning, FLImage, FLSeries, to_hdf5
 
 from .conftest import make_bleaching_frames, write_series_file
 
@@ -160,3 +160,17 @@ def test_the_package_imports_without_flimage():
         warnings.simplefilter("error")
         module = importlib.import_module("flimage_dask")
     assert "flimage" not in vars(module)
+
+
+def test_three_frames_are_corrected_as_flimage_does(flimage, tmp_path):
+    cell = np.pad(np.ones((8, 8)), 8)
+    decay = 100 * np.exp(-0.5 * np.arange(3)) + 20
+    path = write_series_file(tmp_path / "in.h5", 5 + decay[:, None, None] * cell, range(3))
+    with flimage.FLSeries(h5file=path, h5mode="r") as fls:
+        fls.bleach_correction(tmp_path / "flimage.h5", border_px=4)
+    with FLSeries(h5file=path, h5mode="r") as fls, pytest.warns(BleachingWarning, match="none is left"):
+        fls.bleach_correction(tmp_path / "ours.h5", border_px=4)
+    outputs = [FLSeries(h5file=tmp_path / name, h5mode="r") for name in ("flimage.h5", "ours.h5")]
+    expected, found = (output.fl[:, 12, 12].compute() for output in outputs)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(found, 120, rtol=1e-6)

@@ -260,10 +260,10 @@ def test_unsorted_times_are_answered_in_the_order_of_the_frames(fls):
 
 
 def test_too_few_frames_say_how_many_are_needed(fls):
-    with pytest.raises(FitError, match="at least 4 frames"):
+    with pytest.raises(FitError, match="at least 3 frames"):
         fls[:1].bleach_correction(border_px=BORDER)
-    with pytest.raises(ValueError, match="at least 4 frames"):
-        fls[:3].bleach_correction(border_px=BORDER)
+    with pytest.raises(ValueError, match="at least 3 frames"):
+        fls[:2].bleach_correction(border_px=BORDER)
 
 
 def test_frames_of_zeros_are_not_corrected(tmp_path):

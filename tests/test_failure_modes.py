@@ -85,14 +85,14 @@ def test_the_command_line_says_so_in_one_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("model", "n_needed"),
-    [("exponential", 4), ("auto", 4), ("linear+exponential", 5), ("stretched", 5), ("biexponential", 6)],
+    [("exponential", 3), ("auto", 3), ("linear+exponential", 5), ("stretched", 5), ("biexponential", 6)],
 )
 def test_too_few_frames_say_how_many_are_needed_and_what_needs_fewer(model, n_needed):
     fls = series_of(DECAY[: n_needed - 1])
     with pytest.raises(FitError, match=rf"at least {n_needed} frames.*model='ratio'.* need no fit") as caught:
         fls.estimate_bleaching(BORDER, model=model)
     assert isinstance(caught.value, ValueError)
-    assert ("'exponential' needs 4" in str(caught.value)) == (n_needed > 4)
+    assert ("'exponential' needs 3" in str(caught.value)) == (n_needed > 3)
     assert fls.estimate_bleaching(BORDER, model="ratio").factors[-1] == pytest.approx(DECAY[0] / DECAY[n_needed - 2])
 
 
@@ -102,11 +102,47 @@ def test_as_many_frames_as_are_needed_are_enough(model, n_needed):
     assert found.factors[-1] == pytest.approx(DECAY[0] / DECAY[n_needed - 1], rel=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"model": "auto"}, {"robust": True}, {"correction": "bleachable"}], ids=str)
+def test_three_frames_are_fitted_with_a_warning_that_nothing_is_known_of_the_errors(options):
+    with pytest.warns(BleachingWarning, match=r"3 frames.*none is left to judge") as caught:
+        found = series_of(DECAY[:3]).estimate_bleaching(BORDER, **options)
+    assert len(caught) == len(found.warnings) == 1
+    assert (found.status, found.model, found.outliers) == ("bleaching", "exponential", ())
+    expected = DECAY[0] / DECAY[:3] if "correction" not in options else np.exp(0.05 * FRAMES[:3])
+    np.testing.assert_allclose(found.factors, expected, rtol=1e-5)
+    assert np.isnan([*found.decay_errors, *found.factor_errors[1:], *found.standard_errors.values()]).all()
+    assert "(interval unknown)" in repr(found)
+    assert "interval unknown" in found._repr_html_()
+    again = BleachingEstimate.from_json(found.to_json())
+    assert repr(again) == repr(found)
+    found.plot()
+
+
+@pytest.mark.parametrize("trace", [[100, 110, 120], [100, 90, 95], [90, 100, 95], [100, 100, 100]], ids=str)
+def test_three_frames_without_a_decay_are_left_as_they_are(trace):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = series_of(np.array(trace, float)).estimate_bleaching(BORDER)
+    assert (found.status, found.factors.tolist()) == ("no bleaching", [1.0, 1.0, 1.0])
+    assert len(caught) == (np.ptp(trace) > 0)
+
+
+def test_the_command_line_says_that_three_frames_tell_no_errors(tmp_path):
+    path = write_series_file(tmp_path / "in.h5", 5 + DECAY[:3, None, None] * CELL, FRAMES[:3])
+    result = run("correct", path, tmp_path / "out.h5", "--border", BORDER)
+    assert result.exit_code == 0
+    assert re.search(r"largest factor +1.098 \(interval unknown\)", result.stdout)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("flimage-dask: warning: 3 frames")
+    result = run("correct", path, tmp_path / "out.h5", "--border", BORDER, "--overwrite", "--json")
+    assert json.loads(result.stdout)["estimate"]["largest_factor_interval"] == [None, None]
+
+
 def test_frames_without_a_finite_pixel_do_not_count():
     trace = DECAY[:6].copy()
-    trace[[1, 3, 4]] = np.nan
+    trace[[1, 2, 3, 4]] = np.nan
     fls = series_of(trace)
-    with pytest.raises(FitError, match=r"at least 4 frames with a finite intensity; 3 of 6 have one"):
+    with pytest.raises(FitError, match=r"at least 3 frames with a finite intensity; 2 of 6 have one"):
         fls.estimate_bleaching(background=5.0, mask=CELL > 0)
 
 

@@ -27,7 +27,7 @@ def demo(folder: Path, n_frames: int, size: int, seed: int, overwrite: bool) -> 
 
     Writes series.h5, corrected.h5 and demo.png into FOLDER (flimage_dask_demo by default).
     """
-    from ..correction.bleaching import MIN_FRAMES
+    from ..correction.models import EXPONENTIAL
     from ..errors import FileError, OutputExistsError, ParameterError
     from ..memory import peak_memory
     from ..saving import to_hdf5
@@ -36,8 +36,10 @@ def demo(folder: Path, n_frames: int, size: int, seed: int, overwrite: bool) -> 
     from ..view.picture import draw_correction
     from ..view.run import Run, demo_text
 
-    if n_frames < MIN_FRAMES:
-        raise ParameterError(f"--frames {n_frames}: a decay needs at least {MIN_FRAMES} frames.")
+    if n_frames < EXPONENTIAL.min_frames:
+        raise ParameterError(
+            f"--frames {n_frames}: a decay needs at least {EXPONENTIAL.min_frames} frames to judge it."
+        )
     simulation = Simulation(n_frames=n_frames, frame_shape=(size, size), seed=seed)
     if folder.exists() and not folder.is_dir():
         raise FileError(f"'{folder}' is a file: give the name of a folder.")

@@ -31,8 +31,9 @@ __all__ = ["BleachingEstimate", "FitOptions", "correct", "estimate_bleaching"]
 
 Array = NDArray[np.float64]
 
-#: The default, an exponential: three parameters and one frame to judge it by.
-MIN_FRAMES = EXPONENTIAL.min_frames
+#: The default, an exponential, is fitted to as few frames as flimage fits: one for each parameter. Others need
+#: one more to judge them by.
+MIN_FRAMES = EXPONENTIAL.n_parameters
 #: Correction factors above this one are reported.
 LARGE_FACTOR = 10.0
 WAY_OUT = "Give the acquisition times with times= or frame_interval=."
@@ -134,7 +135,13 @@ def _with_fit(
     seen = np.maximum(times, first)
     decay = best.at(seen)
     decay[used] = best.curve
+    decay_errors = best.errors_at(seen)
     free = factors_of_curve(best, seen, first, fit.correction, n_summed)
+    is_judged = fit.parameters is not None or np.count_nonzero(used) > best.model.n_parameters
+    if not is_judged:
+        # Only what no fit can change is certain: the factor of the reference, and those that are not used.
+        decay_errors = np.full_like(decay, np.nan)
+        free = free._replace(errors=np.where(free.factors == 1.0, free.errors, np.nan))
     found = held(free, fit.max_factor)
     return BleachingEstimate(
         model=best.model.name,
@@ -142,7 +149,7 @@ def _with_fit(
         formula=best.model.formula,
         status=_status(best, asked_for=model, is_given=fit.parameters is not None),
         decay=decay,
-        decay_errors=best.errors_at(seen),
+        decay_errors=decay_errors,
         factors=found.factors,
         factor_errors=found.errors,
         shifts=found.shifts,
@@ -155,6 +162,7 @@ def _with_fit(
         aicc={name: tried.aicc for name, tried in choice.tried.items()},
         outliers=tuple(int(position) for position in np.flatnonzero(used)[outlying]),
         warnings=(
+            *([] if is_judged else [_what_is_not_known(best.model)]),
             *_what_to_leave_out(level, times),
             *_what_needs_a_look(choice, found.factors, asked_for=model),
             *_what_is_held(free, found),
@@ -285,9 +293,9 @@ def _check_frames(times: Array, n_frames: int, model: DecayModel, *, is_given: b
     """Refuse too few frames, or too few times, for a model."""
     curve = "an exponential decay" if model == EXPONENTIAL else f"the model '{model.name}'"
     n_used = len(times)
-    n_needed = 2 if is_given else model.min_frames
+    n_needed = 2 if is_given else MIN_FRAMES if model == EXPONENTIAL else model.min_frames
     if n_used < n_needed:
-        fewer = f"The model 'exponential' needs {MIN_FRAMES}; " if model.min_frames > MIN_FRAMES else ""
+        fewer = f"The model 'exponential' needs {MIN_FRAMES}; " if n_needed > MIN_FRAMES else ""
         raise FitError(
             f"{curve} needs at least {n_needed} frames with a finite intensity; {n_used} of {n_frames} have one. "
             f"{fewer}model='ratio' and background_correction need no fit and take any number of frames."
@@ -318,7 +326,8 @@ def _weights(
     model: DecayModel | None, times: Array, trace: Array, fit: FitOptions
 ) -> tuple[Array | None, NDArray[np.bool_]]:
     """Weight the frames alike, or those far from the most flexible curve in question less."""
-    if not fit.robust:
+    # A curve through all frames leaves no residuals to weight them by.
+    if not fit.robust or len(trace) == (model or EXPONENTIAL).n_parameters:
         return None, np.zeros(len(trace), np.bool_)
     enough = [candidate for candidate in CANDIDATES if len(trace) >= candidate.min_frames]
     return huber_weights(enough[-1] if model is None else model, times, trace)
@@ -342,6 +351,14 @@ def _what_needs_a_look(choice: Choice, factors: Array, *, asked_for: DecayModel 
             "The model 'exponential' never falls below a factor of 1.",
         )
     return texts
+
+
+def _what_is_not_known(model: DecayModel) -> str:
+    n = model.n_parameters
+    return (
+        f"{n} frames determine the {n} parameters of the model '{model.name}', and none is left to judge it by: "
+        "the errors of the factors are unknown."
+    )
 
 
 def _what_to_leave_out(level: NDArray[np.intp], times: Array) -> tuple[str, ...]:

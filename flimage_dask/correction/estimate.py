@@ -62,7 +62,8 @@ class BleachingEstimate:
         (n,) the curve at the reference, the earliest frame of the fit, over the curve; 1.0 without
         bleaching.
     factor_errors
-        (n,) half the widths of the 68 % intervals of ``log(factors)``.
+        (n,) half the widths of the 68 % intervals of ``log(factors)``; NaN, as those of the curve, where as many
+        frames as parameters were fitted, so that none is left to judge the curve by.
     shifts
         (n,) what is added to each pixel after the multiplication [counts]; 0 unless `correction` asks for it.
     parameters, standard_errors, units
@@ -347,15 +348,20 @@ class BleachingEstimate:
         if self.prepared:
             lines.append(f"  prepared    {self.prepared}")
         if self.is_corrected:
-            low, high = found["largest_factor_interval"]
             fit = f", R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}" if np.isfinite(self.r2) else ""
             half_life = f"{self.half_life:.6g} s" if np.isfinite(self.half_life) else "unknown"
             lines += [
                 f"  decay       {self.model}{fit}",
                 f"  half-life   {half_life}, {self.bleached_fraction:.1%} bleached at the end",
-                f"  factors     up to {self.largest_factor:.6g} ({low:.6g} to {high:.6g})",
+                f"  factors     up to {self.largest_factor:.6g} ({self.interval_in_words(6)})",
             ]
         return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])
+
+    def interval_in_words(self, digits: int, remark: str = "") -> str:
+        """Return the ends of the 68 % interval of the largest factor, with a remark, or that it is unknown."""
+        largest = int(np.argmax(self.factors))
+        low, high = (float(ends[largest]) for ends in self.factor_interval)
+        return f"{low:.{digits}g} to {high:.{digits}g}{remark}" if np.isfinite(low) else "interval unknown"
 
     def parameters_in_words(self) -> list[str]:
         """Return each parameter with its standard error, where it has one, and its unit."""

@@ -139,7 +139,7 @@ class DecayModel:
 
     @property
     def min_frames(self) -> int:
-        """How many frames a fit needs: one for each parameter, and one to judge it by."""
+        """How many frames a fit needs to be judged: one for each parameter, and one more."""
         return self.n_parameters + 1
 
     def matrix(self, tau: Array, shape: Array) -> Array:

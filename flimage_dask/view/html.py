@@ -38,10 +38,10 @@ def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
         *(("", line) for line in estimate.parameters_in_words()),
     ]
     if estimate.is_corrected:
-        low, high = found["largest_factor_interval"]
+        interval = estimate.interval_in_words(4, ", 68 %")
         rows += [
             ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
-            ("largest factor", f"{estimate.largest_factor:.4g} ({low:.4g} to {high:.4g}, 68 %)"),
+            ("largest factor", f"{estimate.largest_factor:.4g} ({interval})"),
             *([("R2", f"{estimate.r2:.6f}")] if np.isfinite(estimate.r2) else []),
         ]
     lowest = min(estimate.aicc.values(), default=np.inf)

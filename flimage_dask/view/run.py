@@ -155,11 +155,11 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     if not estimate.is_corrected:
         beyond_noise = "none beyond the noise" if estimate.status == NO_BLEACHING else "not to be corrected"
         return [*rows, ("bleaching", f"{beyond_noise}: all factors are 1")]
-    low, high = found["largest_factor_interval"]
+    interval = estimate.interval_in_words(4, ", 68 %")
     rows += [
         ("model", f"{estimate.model}: {estimate.formula}"),
         ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
-        ("largest factor", f"{estimate.largest_factor:.4g} ({low:.4g} to {high:.4g}, 68 %)"),
+        ("largest factor", f"{estimate.largest_factor:.4g} ({interval})"),
         *([("R2 of the fit", f"{estimate.r2:.6f}")] if isfinite(estimate.r2) else []),
     ]
     if estimate.correction != FACTOR:
