@@ -268,6 +268,18 @@ def test_too_few_frames_are_a_failure_of_the_data(recorded, out):
     assert list(out.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("frames", [[], ["--frames", ":3"]], ids=["all", "some"])
+@pytest.mark.parametrize("command", ["estimate", "correct", "background", "match", "denoise"])
+def test_a_file_without_frames_is_an_error_in_words_of_the_command_line(tmp_path, out, command, frames):
+    h5py.File(tmp_path / "empty.h5", "w").close()
+    outputs = [] if command == "estimate" else [out]
+    reason = failed(1, command, tmp_path / "empty.h5", *outputs, *frames)
+    assert f"'{tmp_path / 'empty.h5'}' holds no frames (fli_0, fli_1, …): give another file" in reason
+    assert "flimage-dask info FILE" in reason
+    assert "add_flimage" not in reason
+    assert not out.exists()
+
+
 def test_a_series_without_times_names_the_option_that_helps(tmp_path, out):
     to_hdf5(Simulation(n_frames=6, frame_shape=(64, 64)).lazy(), tmp_path / "no_times.h5", progress=False)
     assert "--frame-interval SECONDS" in failed(1, "correct", tmp_path / "no_times.h5", out)

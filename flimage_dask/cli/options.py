@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..correction.intensity import POSITIVE_SUM, statistic_named
 from ..correction.models import MODELS
 from ..correction.options import AUTO, CORRECTIONS, FACTOR, RATIO, FitOptions
-from ..errors import OutputExistsError, ParameterError
+from ..errors import OutputExistsError, ParameterError, SeriesError
 
 if TYPE_CHECKING:
     from ..correctable import CorrectableFrames
@@ -237,7 +237,12 @@ def fit_options(command: _Command) -> _Command:
 
 
 def chosen_frames(series: "FLSeries", frames: slice | None) -> "CorrectableFrames":
-    """Return the frames that an option chooses."""
+    """Return the frames that an option chooses; refuse a series that has none."""
+    if len(series) == 0:
+        raise SeriesError(
+            f"'{series.origin}' holds no frames (fli_0, fli_1, …): give another file. flimage-dask info FILE shows "
+            f"what is in one."
+        )
     if frames is None:
         return series
     view = series[frames]
