@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from types import EllipsisType
 from typing import Any
 
 import h5py
@@ -17,7 +18,7 @@ from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, check_is_image, is_writable,
 from .meta import DATA_KEYS_FL, META_KEYS_FL, FLMetaDict, check_key
 
 #: What cuts a part out of an image.
-Crop = slice | tuple[slice, slice]
+Crop = slice | EllipsisType | tuple[slice | EllipsisType, ...]
 
 
 class FLImage(GroupHolder):
@@ -72,7 +73,7 @@ class FLImage(GroupHolder):
         h5mode: str = "a",
         h5dtype: DTypeLike = "float32",
     ) -> None:
-        if isinstance(data, str | os.PathLike | h5py.Group):
+        if isinstance(data, str | bytes | os.PathLike | h5py.Group):
             raise ParameterError(f"data must be an image (y, x). Did you mean h5file={data!r}?")
         meta = FLMetaDict(meta_data or {})
         super().__init__(h5file, h5mode)
@@ -292,7 +293,9 @@ class FLImage(GroupHolder):
 
     def _crop(self, region: Crop) -> "FLImage":
         parts = region if isinstance(region, tuple) else (region,)
-        if len(parts) > 2 or not all(isinstance(part, slice) for part in parts):
+        n_slices = sum(isinstance(part, slice) for part in parts)
+        n_ellipses = sum(part is ... for part in parts)
+        if n_slices > 2 or n_ellipses > 1 or n_slices + n_ellipses < len(parts):
             raise ParameterError(f"image[{region!r}]: give a metadata key or slices, such as image[10:50, 10:50].")
         part = FLImage(data=self.raw_fl[parts], meta_data=self.meta, h5dtype=self.dtype)
         if self._fl.has_bg:

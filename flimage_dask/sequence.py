@@ -6,13 +6,14 @@ Frames are reached one by one as `FLImage`, all together as lazy dask arrays, an
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, Generic, TypeVar, overload
 
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FrameNotFoundError, SeriesError
+from .errors import FrameNotFoundError, ParameterError, SeriesError
 from .fluorescence import BackgroundData, Fluorescence
 from .frame_source import FrameSource
 from .hdf5.attributes import Column, Columns, read_column, read_columns
@@ -70,10 +71,16 @@ class FrameSequence(ABC, Generic[View]):
     def __getitem__(self, index: Index | str) -> FLImage: ...
 
     @overload
-    def __getitem__(self, index: slice | list[int] | list[bool] | NDArray[Any]) -> View: ...
+    def __getitem__(self, index: slice | EllipsisType | list[int] | list[bool] | NDArray[Any]) -> View: ...
 
-    def __getitem__(self, index: Index | str | slice | list[int] | list[bool] | NDArray[Any]) -> FLImage | View:
+    def __getitem__(
+        self, index: Index | str | slice | EllipsisType | list[int] | list[bool] | NDArray[Any]
+    ) -> FLImage | View:
         """Return a frame by index or identifier; for a slice, a list of indices or a mask a view of these frames."""
+        if index is ...:
+            return self._select(self._numbers)
+        if isinstance(index, tuple):
+            raise ParameterError(f"fls[{index!r}]: the index names frames only; pixels are those of fls.fl[…].")
         if isinstance(index, slice):
             return self._select(self._numbers[index])
         if isinstance(index, list | np.ndarray):

@@ -62,7 +62,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
         h5mode: str = "a",
         identifier: str | None = None,
     ) -> None:
-        if isinstance(flimage_list, str | os.PathLike | h5py.Group):
+        if isinstance(flimage_list, str | bytes | os.PathLike | h5py.Group):
             raise ParameterError(f"flimage_list must be a list of images. Did you mean h5file={flimage_list!r}?")
         if meta_data and h5mode == "r":
             raise ParameterError("meta_data cannot be given with h5mode='r': open the file with h5mode='a'.")

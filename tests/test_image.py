@@ -140,7 +140,20 @@ def test_pixels_that_an_integer_type_cannot_hold_are_rounded_and_clipped_with_a_
     assert np.array_equal(fli.raw_fl, [[0, 2, 2, 255, 0]])
 
 
-@pytest.mark.parametrize("given_index", [0, (0, slice(None)), 1.5, None, (slice(None),) * 3])
+@pytest.mark.parametrize(
+    "region",
+    [..., (..., slice(1, 5)), (slice(1, 5), ...), (slice(1, 5), ..., slice(2, 8)), (..., slice(1, 5), slice(2))],
+)
+def test_an_ellipsis_stands_for_the_other_axes_as_in_numpy(region):
+    fli = FLImage(data=RAMP, meta_data={"time": 3.0})
+    fli.set_bg_data(RAMP / 2)
+    assert np.array_equal(fli[region].fl, fli.fl[region])
+    assert fli[region]["time"] == 3.0
+
+
+@pytest.mark.parametrize(
+    "given_index", [0, (0, slice(None)), 1.5, None, (slice(None),) * 3, (..., ...), (..., 3), (..., [1])]
+)
 def test_anything_but_slices_and_keys_is_refused(given_index):
     with pytest.raises(ValueError, match="slices"):
         FLImage(data=RAMP)[given_index]
@@ -429,3 +442,12 @@ def test_a_copy_replaces_no_file_that_is_protected(tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match="write-protected"):
         FLImage(np.ones((4, 5))).copy(path)
     assert path.read_bytes() == b"raw"
+
+
+def test_a_path_may_be_bytes_as_for_h5py(tmp_path):
+    path = os.fsencode(tmp_path / "image.h5")
+    with FLImage(data=RAMP, h5file=path) as fli:
+        fli.copy(os.fsencode(tmp_path / "copy.h5")).close()
+    for name in ("image.h5", "copy.h5"):
+        with FLImage(h5file=tmp_path / name, h5mode="r") as fli:
+            assert np.array_equal(fli.fl, RAMP)

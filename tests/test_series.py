@@ -1,5 +1,6 @@
 """A series: adding frames, finding them, views, metadata, shared backgrounds, contexts."""
 
+import os
 import subprocess
 import sys
 
@@ -416,3 +417,24 @@ def test_a_file_open_for_writing_elsewhere_is_named(series_path, tmp_path):
         other.stdin.close()
     with FLSeries(h5file=series_path, h5mode="r") as fls:
         assert len(fls) == 12
+
+
+def test_a_path_may_be_bytes_as_for_h5py(tmp_path):
+    path = os.fsencode(tmp_path / "series.h5")
+    with FLSeries([FLImage(np.ones((4, 6)))], h5file=path) as fls:
+        assert fls.path == tmp_path / "series.h5"
+    with FLSeries(h5file=path, h5mode="r") as fls:
+        assert fls.fl.compute().shape == (1, 4, 6)
+    with pytest.raises(ValueError, match="Did you mean h5file="):
+        FLSeries(path)
+
+
+def test_an_ellipsis_is_all_frames():
+    fls = FLSeries([FLImage(np.full((4, 6), k)) for k in range(3)])
+    assert np.array_equal(fls[...].fl.compute(), fls.fl.compute())
+
+
+def test_pixels_are_not_reached_through_the_index_of_frames():
+    fls = FLSeries([FLImage(np.ones((4, 6)))])
+    with pytest.raises(ParameterError, match=r"frames only.*fls\.fl\[…\]"):
+        fls[..., 1:5]

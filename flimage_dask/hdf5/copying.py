@@ -41,8 +41,10 @@ def copy_image_as(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Gro
     return group
 
 
-def copy_image_to_file(source: h5py.Group, path: str | os.PathLike[str]) -> None:
+def copy_image_to_file(source: h5py.Group, path: str | bytes | os.PathLike[str]) -> None:
     """Copy an image into a file of its own, which replaces one of that name when it is whole."""
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
     here = path_of(source)
     if here is not None and Path(path).exists() and Path(path).samefile(here):
         raise FileError(f"'{path}' is the file of the image itself: copy it to another one.")

@@ -24,7 +24,7 @@ from .remote import RemoteFile
 from .url import Url, is_url, public_name
 
 #: Where an image or a series is kept: a path, a URL, an open group, or None for memory.
-H5File: TypeAlias = str | os.PathLike[str] | Url | h5py.Group | None
+H5File: TypeAlias = str | bytes | os.PathLike[str] | Url | h5py.Group | None
 
 _CACHE_BYTES = 512 << 10
 # A name takes 16 bytes of a piece of memory that doubles as it fills up, with room for what goes with it.
@@ -107,6 +107,8 @@ def _open(h5file: H5File, h5mode: str) -> h5py.Group:
         return h5file
     if h5file is None:
         return h5py.File(uuid4().hex, "w", driver="core", backing_store=False)
+    if isinstance(h5file, bytes):
+        h5file = os.fsdecode(h5file)
     if is_url(h5file):
         return _open_url(h5file, h5mode)
     if not isinstance(h5file, str | os.PathLike):
