@@ -198,7 +198,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         SchedulerWarning
             If the active scheduler cannot do it, and threads of this process do.
         ClippingWarning
-            If pixels lie outside an integer `dtype`. How many is part of the provenance.
+            If pixels lie outside `dtype`, or a correction takes them beyond float32. How many lie outside
+            `dtype` is part of the provenance.
         """
         target = self._to_correct(flscorr)
         storage, stored = Storage(compression, level, shuffle), stored_type(dtype)

@@ -98,7 +98,7 @@ def write_series(
     Warns
     -----
     ClippingWarning
-        If pixels lie outside an integer type; the provenance holds their number too.
+        If pixels lie outside the type; the provenance holds their number too.
     """
     frames = _in_whole_frames(array)
     n_frames, *frame_shape = (int(size) for size in frames.shape)
@@ -165,10 +165,15 @@ def stored_type(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def _clipped(writer: SeriesWriter, dtype: np.dtype[Any]) -> dict[str, int]:
-    return {"n_clipped": writer.n_clipped} if dtype.kind in "iu" else {}
+    return {"n_clipped": writer.n_clipped} if dtype.kind in "iu" or writer.n_clipped else {}
 
 
 def _what_is_clipped(n_clipped: int, n_pixels: int, dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "f":
+        return (
+            f"{n_clipped:,} of {n_pixels:,} pixels lie outside {dtype} (up to {np.finfo(dtype).max:.3g}) and became "
+            f"infinite: a wider type keeps all."
+        )
     lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
     signed = "a signed type such as int16 keeps what is below 0, " if lowest == 0 else ""
     return (

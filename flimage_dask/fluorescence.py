@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .correction.background import border_mask
-from .correction.integers import in_type
+from .correction.integers import contiguous, in_type
 from .correction.profiles import Profile
 from .errors import FrameDataError, ImageMissingError, ParameterError
 from .hdf5.changes import IMAGES, note_change
@@ -105,22 +105,23 @@ class Fluorescence:
         Warns
         -----
         ClippingWarning
-            If pixels lie outside the range of an integer type.
+            If pixels lie outside the range of the type.
         """
         check_writable(self.h5)
         image = _as_image(data)
         dtype = image.dtype if image.dtype == bool else self.h5dtype
-        stored, n_clipped = in_type(image, dtype)
+        stored, n_clipped = contiguous(image, dtype) if dtype.kind == "f" else in_type(image, dtype)
         write_image(self.h5, "raw", stored, dtype)
         self.h5.require_group("bg_data")
         note_change(self.h5, IMAGES)
         # When the image is stored: warnings may be errors.
         if n_clipped:
-            warn(
-                f"{n_clipped:,} of {image.size:,} pixels lie outside {dtype}, or are NaN, and were clipped: "
-                f"h5dtype='float32' keeps all.",
-                ClippingWarning,
+            kept_by_all = (
+                " and became infinite: h5dtype='float64' keeps all."
+                if dtype.kind == "f"
+                else ", or are NaN, and were clipped: h5dtype='float32' keeps all."
             )
+            warn(f"{n_clipped:,} of {image.size:,} pixels lie outside {dtype}{kept_by_all}", ClippingWarning)
 
     def set_bg(self, bg: BackgroundData, key: str = "data", attrs: Mapping[str, Any] | None = None) -> None:
         """Set or remove one background image.

@@ -10,12 +10,13 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from .block_runner import BlockRunner
-from .correction.background import border_means
+from .correction.background import BackgroundValues, border_means
 from .correction.bleaching import BleachingEstimate, correct
 from .correction.levels import FrameLevels
 from .correction.preparation import Level
 from .estimation import with_image
 from .frame_source import FrameSource
+from .notices import ClippingWarning, warn
 from .tracing import mean_background
 
 
@@ -97,19 +98,39 @@ def _positions(fl: da.Array) -> da.Array:
     return da.arange(fl.shape[0], chunks=(fl.chunks[0],))[:, None, None]
 
 
+def _corrected(
+    block: NDArray[Any],
+    background: BackgroundValues,
+    factors: NDArray[np.float64],
+    shifts: NDArray[np.float64] | None = None,
+) -> NDArray[Any]:
+    """Correct a block, and warn of pixels that become infinite; numpy notices them without another pass."""
+    too_large: list[str] = []
+    with np.errstate(over="call", call=lambda kind, _: too_large.append(kind)):
+        corrected = correct(block, background, factors, shifts)
+    if too_large:
+        # The same words for all blocks, so that Python shows them once.
+        warn(
+            f"corrected pixels exceed the largest number of {corrected.dtype} ({np.finfo(corrected.dtype).max:.2g}) "
+            "and are infinite: give max_factor=, or look whether such pixels are real.",
+            ClippingWarning,
+        )
+    return corrected
+
+
 def _correct_frames(block: NDArray[Any], positions: NDArray[np.int64], estimate: BleachingEstimate) -> NDArray[Any]:
     frames = positions.ravel()
     background = estimate.background
     if isinstance(background, np.ndarray) and background.ndim == 1:
         background = background[frames]
-    return correct(block, background, estimate.factors[frames], estimate.shifts[frames])
+    return _corrected(block, background, estimate.factors[frames], estimate.shifts[frames])
 
 
 def _correct_by_values(
     block: NDArray[Any], values: NDArray[np.float64], image: NDArray[np.float64] | None
 ) -> NDArray[Any]:
     levels, factors, shifts = values[:, :, 0].T
-    return correct(block, levels if image is None else image, factors, shifts)
+    return _corrected(block, levels if image is None else image, factors, shifts)
 
 
 def _subtract(block: NDArray[Any], background: float | NDArray[np.float64]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ class BleachingWarning(UserWarning):
 
 
 class ClippingWarning(UserWarning):
-    """Pixels lie outside the type in which they are stored."""
+    """Pixels lie outside the type in which they are stored or computed."""
 
 
 class SchedulerWarning(UserWarning):

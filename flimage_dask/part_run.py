@@ -22,7 +22,7 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from ._version import __version__
-from .correction.integers import in_type
+from .correction.integers import contiguous, in_type
 from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
 from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
@@ -283,8 +283,11 @@ class PartMaker:
         if self.version != __version__:
             raise ClusterError(f"a worker has flimage_dask {__version__}; the client has {self.version}: install one.")
         frames, n_clipped = in_type(block, self.dtype)
-        images = self.background.images(frames, self.dtype)
-        chunks = [self.encoding.encode(np.ascontiguousarray(image, self.dtype)) for image in images]
+        chunks = []
+        for image in self.background.images(frames, self.dtype):
+            pixels, n_infinite = contiguous(image, self.dtype)
+            chunks.append(self.encoding.encode(pixels))
+            n_clipped += n_infinite
         return self.folder.write(Part(self.run, first, self.storage, chunks, n_clipped))
 
     @property

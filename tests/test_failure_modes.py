@@ -404,3 +404,46 @@ def test_a_plateau_before_a_decay_is_left_out_of_the_fit_with_a_warning(model):
     assert found.excluded == tuple(range(20))
     assert (found.factors[:20] == 1.0).all()
     np.testing.assert_allclose(found.factors, 160 / LATE, rtol=1e-3)
+
+
+# Numbers beyond the largest one of a floating-point type.
+
+
+@pytest.mark.parametrize("resume", [None, True])
+def test_pixels_that_a_float_type_cannot_hold_are_counted_in_one_warning(tmp_path, resume):
+    fls = series_of(DECAY * 1000)
+    out, n_too_large = tmp_path / "out.h5", N_FRAMES * int(CELL.sum())
+    with pytest.warns(ClippingWarning) as caught:
+        fls.bleach_correction(out, BORDER, dtype="float16", resume=resume)
+    (warning,) = caught
+    expected = rf"{n_too_large:,} of 24,000 pixels lie outside float16 \(up to 6.55e\+04\) and became infinite: a wider"
+    assert re.match(expected, str(warning.message))
+    with FLSeries(h5file=out, h5mode="r") as written:
+        assert np.isinf(written.fl.compute()).sum() == n_too_large
+        assert json.loads(written.h5.attrs["flimage_dask"])["storage"]["n_clipped"] == n_too_large
+
+
+def test_an_image_beyond_its_type_is_stored_with_a_warning():
+    with pytest.warns(
+        ClippingWarning, match=r"1 of 480 pixels lie outside float32 and became infinite: h5dtype='float64'"
+    ):
+        FLImage(np.where(np.arange(480).reshape(SHAPE) == 7, 1e39, 0.0))
+
+
+def test_frames_that_their_correction_takes_beyond_float32_are_a_warning(tmp_path):
+    frames = 5 + DECAY[:, None, None] * CELL
+    frames[:, 0, 0] = 3e38
+    path = write_series_file(tmp_path / "in.h5", frames, FRAMES)
+    how = {"background": 5.0, "mask": CELL > 0}
+    with FLSeries(h5file=path, h5mode="r") as fls:
+        with pytest.warns(ClippingWarning, match=r"exceed the largest number of float32 \(3.4e\+38\).*max_factor="):
+            fls.bleach_correction(tmp_path / "out.h5", BORDER, **how)
+        with pytest.warns(ClippingWarning, match="exceed"):
+            corrected = fls.bleach_corrected(BORDER, **how).compute()
+    assert np.isinf(corrected[3:, 0, 0]).all()
+    assert np.isfinite(corrected[:, 1:]).all()
+    np.save(tmp_path / "mask.npy", CELL > 0)
+    options = ("--background", 5, "--mask", tmp_path / "mask.npy", "--overwrite")
+    (line,) = run("correct", path, tmp_path / "out.h5", *options).stderr.splitlines()
+    assert line.startswith("flimage-dask: warning: corrected pixels exceed the largest number of float32")
+    assert "--max-factor" in line

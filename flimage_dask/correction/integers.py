@@ -1,4 +1,4 @@
-"""Frames as whole numbers: rounded, and clipped to what their type can hold."""
+"""Frames in the type in which they are stored: whole numbers are rounded and clipped, floats may become infinite."""
 
 from typing import Any
 
@@ -41,3 +41,35 @@ def in_type(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], in
     whole = np.where(clipped, 0.0, rounded).astype(dtype)
     whole[below], whole[above] = lowest, highest
     return whole, n_clipped
+
+
+def contiguous(image: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
+    """Lay out an image as it is to be stored, and count what only its floating-point type keeps from being finite.
+
+    Parameters
+    ----------
+    image
+        (y, x), counts.
+    dtype
+        Type to store; an integer type is that of the image already.
+
+    Returns
+    -------
+    image : numpy.ndarray
+        In the order of C. Pixels that are too large are infinite.
+    n_clipped : int
+        How many became so.
+
+    Examples
+    --------
+    >>> contiguous(np.array([[1.0, 70_000.0, np.inf]]), np.dtype("float16"))
+    (array([[ 1., inf, inf]], dtype=float16), 1)
+    """
+    try:
+        # numpy notices an overflow on the way: only where there is one are the pixels looked at.
+        with np.errstate(over="raise"):
+            return np.ascontiguousarray(image, dtype), 0
+    except FloatingPointError:
+        with np.errstate(over="ignore"):
+            narrowed = np.ascontiguousarray(image, dtype)
+        return narrowed, int(np.count_nonzero(np.isinf(narrowed) & np.isfinite(image)))

@@ -13,7 +13,7 @@ import numpy as np
 from h5py import h5g
 from numpy.typing import NDArray
 
-from ..correction.integers import in_type
+from ..correction.integers import contiguous, in_type
 from .encoding import ChunkEncoding, FrameEncoding, HDF5Encoding, Storage
 from .layout import BACKGROUNDS, create_image, write_attributes, write_image
 
@@ -125,4 +125,4 @@ def choose_encoding(
 ) -> tuple[ChunkEncoding | HDF5Encoding, float]:
     """Choose by all images of the first, the middle and the last frame of a block; see `Storage.choose`."""
     some, _ = in_type(block[sorted({0, len(block) // 2, len(block) - 1})], dtype)
-    return storage.choose([np.ascontiguousarray(image, dtype) for image in background.images(some, dtype)])
+    return storage.choose([contiguous(image, dtype)[0] for image in background.images(some, dtype)])

@@ -16,7 +16,7 @@ from h5py import h5d, h5g, h5o
 from numpy.typing import NDArray
 
 from ..budget import MOST_WAITING_BYTES
-from ..correction.integers import in_type
+from ..correction.integers import contiguous, in_type
 from ..errors import FileError, ParameterError
 from ..process_local import ProcessLocal
 from .attributes import AttributeWriter, Columns, split_constant
@@ -61,7 +61,8 @@ class SeriesWriter(ProcessLocal):
     group
         Where ``fli_0``, ``fli_1``, … are created.
     frame_shape, dtype
-        Shape (y, x) and type of every frame. Integers are rounded and clipped; `n_clipped` counts.
+        Shape (y, x) and type of every frame. Integers are rounded and clipped, floats too large
+        become infinite; `n_clipped` counts.
     columns
         Metadata: for each key one value a frame, or None.
     n_frames
@@ -149,8 +150,12 @@ class SeriesWriter(ProcessLocal):
             blocks, self._unencoded = self._unencoded, {}
         for start, frames in blocks.items():
             stored, n_clipped = in_type(frames, self._dtype)
-            images = self._background.images(stored, self._dtype)
-            self._take(template, start, [template.encode(image) for image in images], n_clipped)
+            encoded = []
+            for image in self._background.images(stored, self._dtype):
+                pixels, n_infinite = contiguous(image, self._dtype)
+                encoded.append(template.encode(pixels))
+                n_clipped += n_infinite
+            self._take(template, start, encoded, n_clipped)
 
     def use(self, encoding: FrameEncoding, share: float) -> None:
         """Take frames that are encoded elsewhere.
@@ -177,7 +182,7 @@ class SeriesWriter(ProcessLocal):
         frames
             All images of each frame, one frame after the other, in the order of `StoredBackground.images`.
         n_clipped
-            Pixels that an integer type could not hold.
+            Pixels that their type could not hold.
         """
         if self._template is None:
             raise FileError("the writer was not told how the frames are encoded.")
@@ -262,7 +267,6 @@ class _Template:
         encoding: FrameEncoding,
         background: StoredBackground,
     ) -> None:
-        self._dtype = dtype
         self._encoding = encoding
         self._file = h5py.File(uuid4().hex, "w", driver="core", backing_store=False)
         frame = self._file.create_group("frame")
@@ -273,7 +277,7 @@ class _Template:
 
     def encode(self, frame: NDArray[Any]) -> Stored:
         """Return what is stored for the pixels of a frame."""
-        return self._encoding.encode(np.ascontiguousarray(frame, self._dtype))
+        return self._encoding.encode(frame)
 
     def copy_to(self, group: h5g.GroupID, name: bytes) -> None:
         """Make a frame's group."""

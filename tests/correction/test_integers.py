@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flimage_dask.correction.integers import in_type
+from flimage_dask.correction.integers import contiguous, in_type
 
 FRAMES = hnp.arrays(np.float32, (2, 3, 4), elements=st.floats(-1e5, 1e5, width=32))
 
@@ -35,3 +35,16 @@ def test_what_needs_no_rounding_stays_as_it_is(have, wanted):
     found, n_clipped = in_type(block, np.dtype(wanted))
     assert found is block
     assert n_clipped == 0
+
+
+@pytest.mark.parametrize("have", ["float64", "int32", "int64"])
+def test_what_a_smaller_float_cannot_hold_becomes_infinite_and_is_counted(have):
+    found, n_clipped = contiguous(np.array([[1, -70_000, 5]], have), np.dtype("float16"))
+    assert found.tolist() == [[1.0, -np.inf, 5.0]]
+    assert n_clipped == 1
+
+
+def test_what_is_infinite_or_nan_already_is_not_counted():
+    found, n_clipped = contiguous(np.array([[np.inf, np.nan, 1e39]]), np.dtype("float32"))
+    assert np.array_equal(found, [[np.inf, np.nan, np.inf]], equal_nan=True)
+    assert n_clipped == 1
