@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .correction.background import border_mask
-from .correction.integers import contiguous, in_type
+from .correction.pixel_type import contiguous, in_type
 from .correction.profiles import Profile
 from .errors import FrameDataError, ImageMissingError, ParameterError
 from .hdf5.changes import IMAGES, note_change

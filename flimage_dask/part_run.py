@@ -22,9 +22,8 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from ._version import __version__
-from .correction.integers import contiguous, in_type
 from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
-from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
+from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding, encode_block
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
 from .hdf5.lock import FileLock
 from .hdf5.output import Output
@@ -282,12 +281,7 @@ class PartMaker:
         """Write the part of a block, and return its size."""
         if self.version != __version__:
             raise ClusterError(f"a worker has flimage_dask {__version__}; the client has {self.version}: install one.")
-        frames, n_clipped = in_type(block, self.dtype)
-        chunks = []
-        for image in self.background.images(frames, self.dtype):
-            pixels, n_infinite = contiguous(image, self.dtype)
-            chunks.append(self.encoding.encode(pixels))
-            n_clipped += n_infinite
+        chunks, n_clipped = encode_block(block, self.dtype, self.background, self.encoding.encode)
         return self.folder.write(Part(self.run, first, self.storage, chunks, n_clipped))
 
     @property

@@ -6,16 +6,18 @@ holds it in ``bg_data/data``, all others a hard link to it, as flimage does with
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import h5py
 import numpy as np
 from h5py import h5g
 from numpy.typing import NDArray
 
-from ..correction.integers import contiguous, in_type
+from ..correction.pixel_type import contiguous, in_type
 from .encoding import ChunkEncoding, FrameEncoding, HDF5Encoding, Storage
 from .layout import BACKGROUNDS, create_image, write_attributes, write_image
+
+_Stored = TypeVar("_Stored")
 
 FIT = f"{BACKGROUNDS}/fit"
 _DATA = f"{BACKGROUNDS}/data"
@@ -126,3 +128,19 @@ def choose_encoding(
     """Choose by all images of the first, the middle and the last frame of a block; see `Storage.choose`."""
     some, _ = in_type(block[sorted({0, len(block) // 2, len(block) - 1})], dtype)
     return storage.choose([contiguous(image, dtype)[0] for image in background.images(some, dtype)])
+
+
+def encode_block(
+    block: NDArray[Any],
+    dtype: np.dtype[Any],
+    background: StoredBackground,
+    encode: Callable[[NDArray[Any]], _Stored],
+) -> tuple[list[_Stored], int]:
+    """Encode all images of the frames of a block, and count the pixels that their type cannot hold."""
+    frames, n_clipped = in_type(block, dtype)
+    encoded = []
+    for image in background.images(frames, dtype):
+        pixels, n_infinite = contiguous(image, dtype)
+        encoded.append(encode(pixels))
+        n_clipped += n_infinite
+    return encoded, n_clipped

@@ -16,11 +16,10 @@ from h5py import h5d, h5g, h5o
 from numpy.typing import NDArray
 
 from ..budget import MOST_WAITING_BYTES
-from ..correction.integers import contiguous, in_type
 from ..errors import FileError, ParameterError
 from ..process_local import ProcessLocal
 from .attributes import AttributeWriter, Columns, split_constant
-from .backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding
+from .backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding, encode_block
 from .encoding import FLIMAGE_LIKE, PLAIN, FrameEncoding, Storage, Stored
 from .layout import (
     BACKGROUNDS,
@@ -149,12 +148,7 @@ class SeriesWriter(ProcessLocal):
                 return
             blocks, self._unencoded = self._unencoded, {}
         for start, frames in blocks.items():
-            stored, n_clipped = in_type(frames, self._dtype)
-            encoded = []
-            for image in self._background.images(stored, self._dtype):
-                pixels, n_infinite = contiguous(image, self._dtype)
-                encoded.append(template.encode(pixels))
-                n_clipped += n_infinite
+            encoded, n_clipped = encode_block(frames, self._dtype, self._background, self.encoding.encode)
             self._take(template, start, encoded, n_clipped)
 
     def use(self, encoding: FrameEncoding, share: float) -> None:
@@ -267,17 +261,12 @@ class _Template:
         encoding: FrameEncoding,
         background: StoredBackground,
     ) -> None:
-        self._encoding = encoding
         self._file = h5py.File(uuid4().hex, "w", driver="core", backing_store=False)
         frame = self._file.create_group("frame")
         frame.create_group(BACKGROUNDS)
         write_attributes(frame, attributes)
         create_image(frame, RAW, frame_shape, dtype, encoding)
         background.create(frame, frame_shape, dtype, encoding)
-
-    def encode(self, frame: NDArray[Any]) -> Stored:
-        """Return what is stored for the pixels of a frame."""
-        return self._encoding.encode(frame)
 
     def copy_to(self, group: h5g.GroupID, name: bytes) -> None:
         """Make a frame's group."""

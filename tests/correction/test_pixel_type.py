@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flimage_dask.correction.integers import contiguous, in_type
+from flimage_dask.correction.pixel_type import contiguous, in_type
 
 FRAMES = hnp.arrays(np.float32, (2, 3, 4), elements=st.floats(-1e5, 1e5, width=32))
 
