@@ -4,7 +4,7 @@ They are given a bounded number of blocks at a time, each as one task with a sma
 """
 
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -54,7 +54,7 @@ class Cluster:
             (an OSError) that names the worker and the file.
         """
         self._check_versions()
-        self._refuse(self._client.run(_try_input, str(file)))
+        self._refuse_unable(_try_input, file)
 
     def check(self, folder: Path) -> None:
         """Refuse workers of another version, or that cannot write to a folder of this machine.
@@ -68,7 +68,7 @@ class Cluster:
         probe = folder / f".probe.{uuid4().hex[:8]}"
         probe.touch()
         try:
-            self._refuse(self._client.run(_try_folder, str(probe)))
+            self._refuse_unable(_try_folder, probe)
         finally:
             probe.unlink(missing_ok=True)
 
@@ -143,9 +143,14 @@ class Cluster:
                     f"the worker {worker} {has}; this process has {own}: install the same version on both."
                 )
 
-    def _refuse(self, problems: Mapping[str, str | None]) -> None:
-        """Refuse workers with a problem."""
+    def _refuse_unable(self, probe: Callable[[str], str | None], path: Path) -> None:
+        """Refuse workers that have a problem with a path."""
+        problems = self._client.run(probe, str(path), on_error="return")
         for worker, problem in problems.items():
+            if isinstance(problem, OSError):  # a worker that is lost meanwhile leaves its blocks to others
+                continue
+            if isinstance(problem, Exception):
+                raise problem
             if problem is not None:
                 raise ClusterError(
                     f"the worker {worker} on {problem}: put input and output on a file system that all workers and "

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import cloudpickle
@@ -161,6 +162,22 @@ def test_a_worker_is_stopped_for_a_while(hands, client, tmp_path):
     to_hdf5(frames_with(stop, tmp_path), tmp_path / "out.h5")
     waker.join()
     assert_whole(tmp_path / "out.h5")
+
+
+def test_a_worker_is_lost_while_workers_are_asked_what_they_see(hands, client, tmp_path, monkeypatch):
+    monkeypatch.setattr("flimage_dask.cluster._try_folder", partial(die_once, tmp_path / "died"))
+    (tmp_path / "mended").touch()
+    to_hdf5(frames_with(kill_always, tmp_path), tmp_path / "out.h5")
+    assert (tmp_path / "died").exists()
+    assert_whole(tmp_path / "out.h5")
+
+
+def die_once(note, probe):
+    try:
+        note.touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_block_kills_every_worker_that_tries_it(hands, client, tmp_path):
