@@ -147,7 +147,8 @@ class Cluster:
         """Refuse workers that have a problem with a path."""
         problems = self._client.run(probe, str(path), on_error="return")
         for worker, problem in problems.items():
-            if isinstance(problem, OSError):  # a worker that is lost meanwhile leaves its blocks to others
+            # Probes raise no such error: the worker was lost meanwhile, and leaves its blocks to others.
+            if isinstance(problem, OSError):
                 continue
             if isinstance(problem, Exception):
                 raise problem
@@ -183,10 +184,10 @@ def _try_input(file: str) -> str | None:
 def _try_folder(probe_of_client: str) -> str | None:
     """Tell what a worker cannot do in the folder of a file; None if there is nothing."""
     probe = Path(probe_of_client)
-    if not probe.is_file():
-        return f"'{socket.gethostname()}' does not see the folder '{probe.parent}'"
     own = probe.with_name(f"{probe.name}.{uuid4().hex[:8]}")
     try:
+        if not probe.is_file():
+            return f"'{socket.gethostname()}' does not see the folder '{probe.parent}'"
         own.touch(exist_ok=False)
         own.unlink()
     except OSError as error:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning, estimation, to_hdf5
+from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning, cluster, estimation, to_hdf5
 from flimage_dask.block_tasks import BlockTasks
 from flimage_dask.cluster import Cluster
 from flimage_dask.errors import ClusterError, FileError, OutputExistsError, UnfinishedRunError
@@ -305,6 +305,10 @@ def test_workers_that_do_not_see_the_folder_are_named(client, tmp_path, monkeypa
         ClusterError, match=r"the worker tcp://127.0.0.1:\d+ on 'far' does not see .* file system that all"
     ):
         Cluster(client).check(tmp_path)
+
+
+def test_a_folder_that_the_system_refuses_to_look_into_is_a_problem(tmp_path):
+    assert "cannot write to the folder" in cluster._try_folder(str(tmp_path / ("x" * 300) / "probe"))
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="nothing is read-only for this user")
