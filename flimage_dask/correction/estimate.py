@@ -363,6 +363,14 @@ class BleachingEstimate:
         low, high = (float(ends[largest]) for ends in self.factor_interval)
         return f"{low:.{digits}g} to {high:.{digits}g}{remark}" if np.isfinite(low) else "interval unknown"
 
+    def aicc_in_words(self) -> list[str]:
+        """Return each model that was tried with its AICc above the lowest, the best first; none without another."""
+        lowest = min(self.aicc.values(), default=np.inf)
+        if len(self.aicc) < 2 or not np.isfinite(lowest):
+            return []
+        ordered = sorted(self.aicc.items(), key=lambda entry: entry[1])
+        return [f"{name} {value - lowest:+.1f}" for name, value in ordered]
+
     def parameters_in_words(self) -> list[str]:
         """Return each parameter with its standard error, where it has one, and its unit."""
         words = []

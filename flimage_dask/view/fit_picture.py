@@ -171,8 +171,7 @@ def _write_numbers(axes: Axes, estimate: BleachingEstimate) -> None:
         lines.append(
             f"half-life {format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"
         )
-    others = [f"{name} {value - min(estimate.aicc.values()):+.1f}" for name, value in _by_aicc(estimate)]
-    if len(others) > 1:
+    if others := estimate.aicc_in_words():
         pairs = [", ".join(others[first : first + 2]) for first in range(0, len(others), 2)]
         lines += ["AICc above the lowest:", *(f"   {pair}" for pair in pairs)]
     if estimate.excluded or estimate.left_out:
@@ -180,10 +179,6 @@ def _write_numbers(axes: Axes, estimate: BleachingEstimate) -> None:
     axes.text(
         0.0, 1.0, "\n".join(lines), va="top", fontsize=FONT_SIZE - 1.5, linespacing=1.45, transform=axes.transAxes
     )
-
-
-def _by_aicc(estimate: BleachingEstimate) -> list[tuple[str, float]]:
-    return sorted(estimate.aicc.items(), key=lambda entry: entry[1])
 
 
 def _finish(axes: Axes, heading: str, places: _Places, label: str) -> None:

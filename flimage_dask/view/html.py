@@ -44,10 +44,8 @@ def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
             ("largest factor", f"{estimate.largest_factor:.4g} ({interval})"),
             *([("R2", f"{estimate.r2:.6f}")] if np.isfinite(estimate.r2) else []),
         ]
-    lowest = min(estimate.aicc.values(), default=np.inf)
-    if len(estimate.aicc) > 1 and np.isfinite(lowest):
-        ordered = sorted(estimate.aicc.items(), key=lambda entry: entry[1])
-        rows.append(("AICc above the lowest", ", ".join(f"{name} {value - lowest:+.1f}" for name, value in ordered)))
+    if others := estimate.aicc_in_words():
+        rows.append(("AICc above the lowest", ", ".join(others)))
     for label, frames in (("excluded", estimate.excluded), ("outliers", estimate.outliers)):
         if frames:
             rows.append((label, f"frames {listed([str(frame) for frame in frames])}"))

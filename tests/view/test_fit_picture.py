@@ -38,6 +38,12 @@ def test_the_numbers_say_model_errors_and_criteria():
         assert words in text.get_text()
 
 
+def test_criteria_that_are_unknown_are_not_compared():
+    (text,) = made(np.array([4.0, 2.0, 1.25]), TIMES[:3]).plot().axes[3].texts
+    assert "exponential" in text.get_text()
+    assert "nan" not in text.get_text()
+
+
 @pytest.mark.parametrize(
     "estimate",
     [
