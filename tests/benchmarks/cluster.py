@@ -356,8 +356,8 @@ def clients(bench, options):
 def stamps(parts):
     """Return which finished parts are there, and when they were written; the folder may be on its way out."""
     found = {}
-    for first in parts.finished():
-        with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
+        for first in parts.finished():
             found[first] = (parts.path / f"{first:09d}.part").stat().st_mtime_ns
     return found
 
