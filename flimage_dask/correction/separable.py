@@ -31,8 +31,13 @@ SCAN_ELEMENTS = 2**18
 RIDGE = 1e-13
 #: Sums of the scan that differ by less, relative to that of the trace, are the same.
 PLATEAU = 1e-10
-#: Of a descent: steps at most, the largest in a logarithm, and the smallest that matters.
-MAX_STEPS, LONGEST, SHORTEST = 60, 1.5, 1e-13
+#: Of a descent: steps at most, and the longest in a logarithm.
+MAX_STEPS, LONGEST = 60, 1.5
+#: A whole step of Newton so short is the last: what it leaves is less by the error of the curvature, 1e-5 or so.
+LAST = 1e-9
+UNDAMPED = 1e-12
+#: A damped step that is too short to matter.
+SHORTEST = 1e-13
 #: Step of a logarithm in the differences of slopes that give the curvature.
 DIFFERENCE = 1e-5
 #: A residual sum that grows by no more than this is as good, if the slope is smaller.
@@ -252,12 +257,17 @@ def _descend(model: DecayModel, trace: ScaledTrace, start: Array, limits: tuple[
         free = ~((place <= low) & (here.slope > 0.0)) & ~((place >= high) & (here.slope < 0.0))
         if not here.slope[free].any():
             break
+        downhill = here.slope[free], curvature[np.ix_(free, free)]
+        whole = _newton_step(*downhill, UNDAMPED)
+        is_last = np.abs(whole).max() < LAST
         step = np.zeros_like(place)
-        step[free] = _newton_step(here.slope[free], curvature[np.ix_(free, free)], damping)
+        step[free] = whole if is_last else _newton_step(*downhill, damping)
         next_place = np.clip(place + step, low, high)
         if np.abs(next_place - place).max() < SHORTEST:
             break
         there = project(model, trace, np.exp(next_place))
+        if is_last:
+            return there if _is_lower(there, here, free) else here
         if _is_lower(there, here, free):
             place, here, damping = next_place, there, damping / 10.0
             curvature = _curvature(model, trace, place, here, high)
