@@ -127,14 +127,19 @@ class _Places:
                 options = {"linestyle": "none", "marker": "o", "markersize": size, **looks}
                 axes.plot(self.times[chosen], values[chosen], **options, label=name)
 
+    def band(self, axes: Axes, low: Array, high: Array, label: str) -> None:
+        """Fill what lies between two curves, if they are known."""
+        if (high > low).any():
+            axes.fill_between(self.times, low, high, color=FIT, alpha=0.3, linewidth=0, label=label)
+
 
 def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
     trace, decay, errors = (
         values[places.order] / places.counts for values in (estimate.trace, estimate.decay, estimate.decay_errors)
     )
     places.dots(axes, trace, "measured")
-    axes.fill_between(places.times, decay - errors, decay + errors, color=FIT, alpha=0.3, linewidth=0)
-    axes.plot(places.times, decay, color=FIT, linewidth=2.0, label=f"{estimate.model}, ± standard error")
+    axes.plot(places.times, decay, color=FIT, linewidth=2.0, label=estimate.model)
+    places.band(axes, decay - errors, decay + errors, "± standard error")
     _finish(axes, "trace and fit", places, f"intensity [{places.counts_label}]")
     axes.set_ylim(*from_zero([trace, decay], 1.1))
     axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="best")
@@ -142,8 +147,8 @@ def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> Non
 
 def _draw_factors(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
     low, high = (ends[places.order] for ends in estimate.factor_interval)
-    axes.fill_between(places.times, low, high, color=FIT, alpha=0.3, linewidth=0, label="68 % interval")
     axes.plot(places.times, estimate.factors[places.order], color=FIT, linewidth=2.0, label="correction factor")
+    places.band(axes, low, high, "68 % interval")
     axes.axhline(1.0, color=REFERENCE, linewidth=1.0)
     _finish(axes, "factors", places, "factor")
     axes.set_xlabel(places.label, fontsize=FONT_SIZE)
@@ -176,6 +181,8 @@ def _write_numbers(axes: Axes, estimate: BleachingEstimate) -> None:
         lines += ["AICc above the lowest:", *(f"   {pair}" for pair in pairs)]
     if estimate.excluded or estimate.left_out:
         lines.append(f"{counted(len(estimate.excluded) + len(estimate.left_out), 'frame')} took no part in the fit")
+    if estimate.warnings:
+        lines.append(f"{counted(len(estimate.warnings), 'warning')}: see the estimate")
     axes.text(
         0.0, 1.0, "\n".join(lines), va="top", fontsize=FONT_SIZE - 1.5, linespacing=1.45, transform=axes.transAxes
     )

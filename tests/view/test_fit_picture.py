@@ -45,6 +45,21 @@ def test_criteria_that_are_unknown_are_not_compared():
 
 
 @pytest.mark.parametrize(
+    ("estimate", "bands"),
+    [(made(), ["± standard error", "68 % interval"]), (made(model="ratio"), [])],
+    ids=["a fit", "no fit"],
+)
+def test_only_errors_that_are_known_are_drawn_and_named(estimate, bands):
+    figure = estimate.plot()
+    assert [fill.get_label() for axes in figure.axes for fill in axes.collections] == bands
+
+
+def test_the_numbers_say_that_there_are_warnings():
+    (text,) = made(np.array([4.0, 2.0, 1.25]), TIMES[:3]).plot().axes[3].texts
+    assert "1 warning: see the estimate" in text.get_text()
+
+
+@pytest.mark.parametrize(
     "estimate",
     [
         made(np.full(50, 3.0)),
