@@ -151,6 +151,11 @@ class BleachingEstimate:
         return self.status not in (NO_BLEACHING, NOT_CORRECTED)
 
     @property
+    def n_fitted(self) -> int:
+        """Number of frames that took part in the fit."""
+        return len(self.trace) - len({*self.excluded, *self.left_out})
+
+    @property
     def has_times(self) -> bool:
         """Whether the times tell when each frame was acquired; if not, frames follow each other as in the series."""
         return tell_time(self.times)
@@ -339,10 +344,9 @@ class BleachingEstimate:
 
     def __repr__(self) -> str:
         found = self.summary()
-        n_fitted = len(self.trace) - len(self.left_out) - len(self.excluded)
         background = "none" if found["background"] is None else f"{found['background']:.6g} counts"
         lines = [
-            f"BleachingEstimate: {self.status}, {n_fitted} of {len(self.trace)} frames fitted",
+            f"BleachingEstimate: {self.status}, {self.n_fitted} of {len(self.trace)} frames fitted",
             f"  background  {background} ({found['background_kind']})",
         ]
         if self.prepared:

@@ -179,8 +179,8 @@ def _write_numbers(axes: Axes, estimate: BleachingEstimate) -> None:
     if others := estimate.aicc_in_words():
         pairs = [", ".join(others[first : first + 2]) for first in range(0, len(others), 2)]
         lines += ["AICc above the lowest:", *(f"   {pair}" for pair in pairs)]
-    if estimate.excluded or estimate.left_out:
-        lines.append(f"{counted(len(estimate.excluded) + len(estimate.left_out), 'frame')} took no part in the fit")
+    if n_aside := len(estimate.trace) - estimate.n_fitted:
+        lines.append(f"{counted(n_aside, 'frame')} took no part in the fit")
     if estimate.warnings:
         lines.append(f"{counted(len(estimate.warnings), 'warning')}: see the estimate")
     axes.text(

@@ -28,10 +28,9 @@ def estimate_html(estimate: BleachingEstimate) -> str:
 
 
 def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
-    n_used = len(estimate.trace) - len(estimate.left_out) - len(estimate.excluded)
     found = estimate.summary()
     rows = [
-        ("frames", f"{n_used:,} of {counted(len(estimate.trace), 'frame')} fitted"),
+        ("frames", f"{estimate.n_fitted:,} of {counted(len(estimate.trace), 'frame')} fitted"),
         ("background", f"{short(found['background'])} counts ({found['background_kind']})"),
         *([("prepared", estimate.prepared)] if estimate.prepared else []),
         ("model", f"{estimate.model}: {estimate.formula}"),

@@ -383,6 +383,14 @@ def test_excluded_frames_do_not_bend_the_curve_and_are_corrected():
     assert "48 of 50 frames fitted" in repr(found)
 
 
+def test_a_frame_that_is_both_excluded_and_without_an_intensity_is_missing_once():
+    trace = EXPONENTIAL.copy()
+    trace[10] = np.nan
+    found = fitted(trace, exclude=slice(10, 12))
+    assert (found.excluded, found.left_out, found.n_fitted) == ((10, 11), (10,), 48)
+    assert "48 of 50 frames fitted" in repr(found)
+
+
 def test_without_the_first_frames_the_reference_is_the_next_one():
     found = fitted(EXPONENTIAL, exclude=slice(0, 3))
     assert (found.factors[:4] == 1.0).all()
