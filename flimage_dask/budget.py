@@ -92,7 +92,7 @@ def plan_memory(
     if asked is None:
         n_working, room, kept, waiting = n_threads, largest_block, _KEPT_BY_DEFAULT, MOST_WAITING_BYTES
     else:
-        budget = _parsed(asked)
+        budget = size_in_bytes(asked, "memory")
         kept, waiting = int(_SHARE_KEPT * budget), min(int(_SHARE_WAITING * budget), MOST_WAITING_BYTES)
         at_work, least = budget - kept - waiting, _thread_bytes(frame_bytes, frame_bytes)
         if least > at_work:
@@ -117,11 +117,18 @@ def _thread_bytes(block_bytes: int, frame_bytes: int) -> int:
     return _BLOCKS * block_bytes + _FRAMES * frame_bytes + _BUFFERS
 
 
-def _parsed(memory: int | str) -> int:
+def size_in_bytes(size: int | str, argument: str) -> int:
+    """Return a size that is given in bytes, or as text such as "8 MiB".
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) that names the argument, if it is no size, or none above 0.
+    """
     try:
-        n_bytes = int(parse_bytes(memory))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ParameterError(f"memory={memory!r} is no size: give bytes or text such as '1 GiB'.") from error
+        n_bytes = int(parse_bytes(size))
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ParameterError(f"{argument}={size!r} is no size: give bytes or text such as '8 MiB'.") from error
     if n_bytes <= 0:
-        raise ParameterError(f"memory={memory!r} must be positive.")
+        raise ParameterError(f"{argument}={size!r} must be positive.")
     return n_bytes

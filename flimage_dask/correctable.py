@@ -1,6 +1,7 @@
 """Frames that can be corrected for bleaching, lazily as a dask array or written to a new series."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -13,16 +14,18 @@ from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import DecayModel
 from .correction.options import FACTOR, FitOptions, Frames
 from .correction.preparation import Background, BackgroundChoice
+from .destination import FLOAT32, Destination, stored_type
 from .errors import ParameterError, SeriesError
 from .estimable import EstimateOptions, as_mask
 from .estimation import EstimateRequest, lazy_estimate, name_of, remember
-from .execution import check_columns, check_target, stored_type
+from .execution import NewSeries, check_columns, write_series
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
 from .lazy_correction import bleach_corrected
-from .part_run import keepsake
-from .processable import FLOAT32, ProcessableFrames, SharedCounter, counting
+from .processable import ProcessableFrames
+from .progress import SharedCounter, counting
+from .provenance import Provenance
 
 
 class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
@@ -203,50 +206,41 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         """
         target = self._to_correct(flscorr)
         storage, stored = Storage(compression, level, shuffle), stored_type(dtype)
+        destination = None if h5out is None else Destination(h5out, self.path, storage, stored, overwrite, resume)
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
         choice = self._choice(estimate, options)
-        if h5out is not None:
-            check_target(h5out, self.path, overwrite=overwrite, resume=resume)
+        if destination is not None:
+            destination.check()
         # Read before the times, which are then among them: every frame is visited once.
-        columns = {} if h5out is None else target.meta
+        columns = {} if destination is None else target.meta
         check_columns(columns, len(self))
         wanted = self._request(options, choice.level) if estimate is None else estimate
         new_times = self._given_times(times, frame_interval)
         advance = counting(count, max_count, 3 * len(self))
         source = self._source(progress).prepared(choice.preparation)
         resources = self._resources(source, memory, resume)
-        if h5out is not None and target is self and isinstance(wanted, EstimateRequest):
-            source = source.keeping(resources.plan.kept_bytes)
         name = name_of(source, wanted) if isinstance(wanted, EstimateRequest) else None
-        if h5out is not None and resume and name is not None:
-            _remember_what_was_found(h5out, name)
+        if destination is not None and name is not None:
+            _remember_what_was_found(destination, name)
+            source = source.keeping(resources.plan.kept_bytes) if target is self else source
         found = self._obtain(source, wanted, resources, progress, advance)
-        if h5out is not None:
+        if destination is not None:
             if target is not self:
+                destination = replace(destination, source=target.path)
                 source = target._source(progress).prepared(choice.preparation)
                 # One may be in memory, which workers elsewhere do not see, and the other not.
                 resources = target._resources(source, memory, resume)
-            fl = lazy_series(source, resources.plan.block_bytes).fl
-            target._write(
-                bleach_corrected(fl, found),
-                h5out,
-                columns=columns,
-                dtype=stored,
-                storage=storage,
-                resources=resources,
-                operation="bleach_correction",
-                parameters={"border_px": wanted.border_px, "max_factor": max_factor, **_in_words(choice, found)},
-                estimate=found,
-                keepsakes={} if name is None else {name: found.to_json},
-                times=new_times,
-                overwrite=overwrite,
-                resume=resume,
-                progress=progress,
-                advance=advance,
+            how = {"border_px": wanted.border_px, "max_factor": max_factor, **_in_words(choice, found)}
+            series = NewSeries(
+                bleach_corrected(lazy_series(source, resources.plan.block_bytes).fl, found),
+                columns if new_times is None else {**columns, "time": new_times.tolist()},
+                Provenance("bleach_correction", target._described(), how, found),
+                target.identifier,
             )
+            write_series(series, destination, resources=resources, kept_as=name, progress=progress, on_stored=advance)
         return _as_flimage_returns(found)
 
     def _to_correct(self, flscorr: "CorrectableFrames | None") -> "CorrectableFrames":
@@ -285,8 +279,8 @@ def _in_words(choice: BackgroundChoice, found: BleachingEstimate) -> dict[str, A
     }
 
 
-def _remember_what_was_found(output: Output, name: str) -> None:
+def _remember_what_was_found(destination: Destination, name: str) -> None:
     """Take over the estimate of the run that did not end."""
-    text = keepsake(output, name)
+    text = destination.keepsake(name)
     if text is not None:
         remember(name, BleachingEstimate.from_json(text))

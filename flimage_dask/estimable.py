@@ -20,7 +20,7 @@ from .correction.rolling_ball import RollingBall
 from .errors import ParameterError, SeriesError
 from .estimation import EstimateRequest, estimate_once, with_image
 from .frame_source import FrameSource
-from .progress import track
+from .progress import both, ignore_progress, track
 from .scheduling import Resources, leaves_parts
 from .sequence import FrameSequence, View
 from .tracing import background_and_traces
@@ -379,17 +379,3 @@ def _in_seconds(times: NDArray[Any]) -> NDArray[Any]:
 def as_mask(mask: ArrayLike | None) -> NDArray[Any] | None:
     """Make an array of a mask that may be a list."""
     return None if mask is None else np.asarray(mask)
-
-
-def ignore_progress(n_frames: int) -> None:
-    """Listen to progress on behalf of nobody."""
-
-
-def both(first: Callable[[int], None], second: Callable[[int], None]) -> Callable[[int], None]:
-    """Return what tells two listeners of progress."""
-
-    def advance(n_frames: int) -> None:
-        first(n_frames)
-        second(n_frames)
-
-    return advance

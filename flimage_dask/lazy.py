@@ -16,8 +16,7 @@ from dask.base import tokenize
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
-from .budget import LARGEST_BLOCK
-from .errors import ParameterError
+from .budget import LARGEST_BLOCK, size_in_bytes
 from .frame_source import FrameSource
 from .hdf5.reader import Region
 
@@ -122,11 +121,6 @@ def _frames_in_block(source: FrameSource, block_bytes: int | str | None) -> int:
     if block_bytes is None:
         budget = min(int(parse_bytes(dask.config.get("array.chunk-size"))), LARGEST_BLOCK)
     else:
-        try:
-            budget = int(parse_bytes(block_bytes))
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise ParameterError(f"block_bytes={block_bytes!r} is no size: give bytes or '8 MiB'.") from error
-        if budget <= 0:
-            raise ParameterError(f"block_bytes={block_bytes!r} must be positive.")
+        budget = size_in_bytes(block_bytes, "block_bytes")
     y, x = source.index.frames.shape
     return max(1, budget // (y * x * source.fl_dtype.itemsize))

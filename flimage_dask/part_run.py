@@ -16,17 +16,16 @@ from time import perf_counter
 from typing import Any
 
 import dask.array as da
-import h5py
 import numpy as np
 from dask.base import tokenize
 from numpy.typing import NDArray
 
 from ._version import __version__
+from .destination import Destination
 from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
 from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding, encode_block
 from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
 from .hdf5.lock import FileLock
-from .hdf5.output import Output
 from .hdf5.parts import DamagedPartError, Part, PartFolder
 from .hdf5.writer import SeriesWriter, check_length
 from .plain_json import through_json
@@ -46,30 +45,24 @@ class PartRun:
     ----------
     folder
         Where parts are written.
+    destination
+        The output, and how its frames are stored.
     frames
         Lazy frames (frame, y, x) in blocks of whole frames.
-    dtype
-        Type of the stored frames.
-    storage
-        How they are to be stored.
     background
         What is stored beside each frame.
     workers
         Who writes parts.
-    resume
-        See `execution.write_series`.
     keepsakes
         What the run that goes on with this one needs not to find out again, by name.
     """
 
     folder: PartFolder
+    destination: Destination
     frames: da.Array
-    dtype: np.dtype[Any]
-    storage: Storage
     background: StoredBackground
     workers: Workers
-    resume: bool | None
-    keepsakes: Mapping[str, Callable[[], str]]
+    keepsakes: Mapping[str, str]
 
     @property
     def scratch(self) -> Path:
@@ -85,9 +78,9 @@ class PartRun:
         UnfinishedRunError
             (a FileExistsError) if parts of another run lie there.
         """
-        refuse_parts(self.folder, resume=self.resume)
+        self.folder.refuse(resume=self.destination.resume)
         with self.folder.taken() as lock:
-            goes_on = bool(self.resume and self.folder.note())
+            goes_on = bool(self.destination.resume and self.folder.note())
             if goes_on:
                 # Apart from what removes a folder that nobody can use: the blocks of another run are of use.
                 self._check_same()
@@ -105,9 +98,8 @@ class PartRun:
         if goes_on:
             self.folder.discard_unfinished()
             return
-        identity, texts = self._identity, {name: text() for name, text in self.keepsakes.items()}
         self.folder.discard_all()
-        self.folder.create(identity, texts)
+        self.folder.create(self._identity, self.keepsakes)
 
     def fill(self, writer: SeriesWriter) -> None:
         """Let workers write parts, and store them as they come."""
@@ -131,13 +123,14 @@ class PartRun:
     @cached_property
     def _identity(self) -> dict[str, Any]:
         """What must be the same for two runs to make the same parts."""
+        storage = self.destination.storage
         return {
             "version": __version__,
             "frames": self.frames.name,
             "blocks": _in_short(self.frames.chunks[0]),
-            "dtype": self.dtype.str,
+            "dtype": self.destination.dtype.str,
             "background": None if self.background is NO_BACKGROUND else tokenize(self.background),
-            "storage": through_json({"asked": self.storage.shuffle, **self.storage.encoding(False).dataset_options}),
+            "storage": through_json({"asked": storage.shuffle, **storage.encoding(False).dataset_options}),
         }
 
     @cached_property
@@ -159,13 +152,12 @@ class PartRun:
 
     def _maker(self, frames: da.Array) -> "PartMaker":
         """Choose how frames are stored by the first block, or as it was chosen before."""
-        note = self.folder.note()
+        note, storage, dtype = self.folder.note(), self.destination.storage, self.destination.dtype
         if "shuffle" not in note:
-            ((_, (shuffle, share)),) = self.workers.run(frames, [0], _choose, self.storage, self.dtype, self.background)
+            ((_, (shuffle, share)),) = self.workers.run(frames, [0], _choose, storage, dtype, self.background)
             note |= {"shuffle": shuffle, "share": share}
             self.folder.write_note(note)
-        encoding = self.storage.encoding(note["shuffle"])
-        return PartMaker(self.folder, self._fingerprint, self.dtype, encoding, self.background)
+        return PartMaker(self.folder, self._fingerprint, dtype, storage.encoding(note["shuffle"]), self.background)
 
     def _finished(self) -> set[int]:
         """Find the numbers of the blocks whose parts are there."""
@@ -277,12 +269,12 @@ class PartMaker:
     background: StoredBackground
     version: str = __version__
 
-    def write(self, block: NDArray[Any], first: int) -> int:
-        """Write the part of a block, and return its size."""
+    def write(self, block: NDArray[Any], first: int) -> None:
+        """Write the part of a block."""
         if self.version != __version__:
             raise ClusterError(f"a worker has flimage_dask {__version__}; the client has {self.version}: install one.")
         chunks, n_clipped = encode_block(block, self.dtype, self.background, self.encoding.encode)
-        return self.folder.write(Part(self.run, first, self.storage, chunks, n_clipped))
+        self.folder.write(Part(self.run, first, self.storage, chunks, n_clipped))
 
     @property
     def storage(self) -> dict[str, Any]:
@@ -290,31 +282,8 @@ class PartMaker:
         return dict(through_json(self.encoding.dataset_options))
 
 
-def keepsake(output: Output, name: str) -> str | None:
-    """Return what an unfinished run of an output left under a name, if it did."""
-    return None if isinstance(output, h5py.Group) else PartFolder.of(Path(output)).keepsake(name)
-
-
-def refuse_parts(folder: PartFolder, *, resume: bool | None) -> None:
-    """Refuse to start where another run is at work, or left parts and it is not said what to do with them.
-
-    Raises
-    ------
-    UnfinishedRunError
-        (a FileExistsError) if another run is at work, or if there are parts and `resume` is None.
-    """
-    if folder.is_in_use():
-        raise folder.in_use()
-    n_finished = len(folder.finished())
-    if resume is None and (n_finished or folder.note()):
-        raise UnfinishedRunError(
-            f"an earlier run left {n_finished} finished blocks in '{folder.path}': go on with resume=True, "
-            f"or start again with resume=False."
-        )
-
-
-def _write_part(block: NDArray[Any], first: int, maker: PartMaker) -> int:
-    return maker.write(block, first)
+def _write_part(block: NDArray[Any], first: int, maker: PartMaker) -> None:
+    maker.write(block, first)
 
 
 def _choose(

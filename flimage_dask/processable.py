@@ -1,43 +1,33 @@
 """Frames that can be processed one by one, lazily as dask arrays or written to a new series."""
 
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .block_runner import BlockRunner
-from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv
 from .correction.fields import Fields
 from .correction.histogram import check_variant, distribution, match_histograms
 from .correction.preparation import Background, BackgroundChoice, KnownLevel, choose_background
 from .correction.restoration import load_restoration
+from .destination import Destination
 from .errors import FrameNotFoundError, ParameterError
-from .estimable import EstimableFrames, ignore_progress
+from .estimable import EstimableFrames
 from .estimation import with_image
-from .execution import check_target, write_series
-from .hdf5.attributes import Columns
+from .execution import NewSeries, write_series
 from .hdf5.backgrounds import NO_BACKGROUND, FittedBackground, SharedBackground, StoredBackground
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy import lazy_series
 from .lazy_correction import background_corrected
 from .positions import as_position
-from .scheduling import Resources
+from .progress import SharedCounter, counting
+from .provenance import Provenance
 from .sequence import View
-
-#: How frames are stored unless somebody says otherwise, as in flimage.
-FLOAT32 = np.dtype(np.float32)
-
-
-class SharedCounter(Protocol):
-    """A number that another process watches, such as `multiprocessing.Value`."""
-
-    value: int
 
 
 class ProcessableFrames(EstimableFrames[View]):
@@ -118,8 +108,9 @@ class ProcessableFrames(EstimableFrames[View]):
             See `background_corrected` and `bleach_correction`.
         """
         storage = Storage(compression, level, shuffle)
+        destination = Destination(h5out, self.path, storage, overwrite=overwrite, resume=resume)
         choice = choose_background(background, border_px, self._frame_shape(), Fields.of(dark, flat))
-        check_target(h5out, self.path, overwrite=overwrite, resume=resume)
+        destination.check()
         # What is stored beside the frames is not subtracted from them.
         source = self._source(progress).prepared(choice.fields)
         resources = self._resources(source, memory, resume)
@@ -127,23 +118,10 @@ class ProcessableFrames(EstimableFrames[View]):
         found = with_image(source, choice.level, runner)
         stored = _stored(choice, found)
         is_stored = stored is not NO_BACKGROUND
-        self._write(
-            runner.lazy(source) if is_stored else background_corrected(source, found, border_px, runner),
-            h5out,
-            background=stored,
-            columns=self.meta,
-            storage=storage,
-            resources=resources,
-            operation="background_correction",
-            parameters={
-                "border_px": border_px,
-                "background": choice.in_words,
-                "fields": choice.fields_in_words,
-            },
-            overwrite=overwrite,
-            resume=resume,
-            progress=progress,
-        )
+        frames = runner.lazy(source) if is_stored else background_corrected(source, found, border_px, runner)
+        parameters = {"border_px": border_px, "background": choice.in_words, "fields": choice.fields_in_words}
+        series = self._new_series(frames, "background_correction", parameters, background=stored)
+        write_series(series, destination, resources=resources, progress=progress)
 
     def denoised(self, weight: float = 2) -> da.Array:
         """Denoise each frame by total variation, lazily.
@@ -199,22 +177,15 @@ class ProcessableFrames(EstimableFrames[View]):
             See `denoised` and `bleach_correction`.
         """
         storage = Storage(compression, level, shuffle)
+        destination = Destination(h5file, self.path, storage, overwrite=overwrite, resume=resume)
+        _check_weight(weight)
+        destination.check()
         advance = counting(count, max_count, len(self))
         source = self._source(progress)
         resources = self._resources(source, memory, resume)
-        self._write(
-            _denoised(lazy_series(source, resources.plan.block_bytes).fl, weight),
-            h5file,
-            columns=self.meta,
-            storage=storage,
-            resources=resources,
-            operation="denoise",
-            parameters={"weight": weight},
-            overwrite=overwrite,
-            resume=resume,
-            progress=progress,
-            advance=advance,
-        )
+        frames = _denoised(lazy_series(source, resources.plan.block_bytes).fl, weight)
+        series = self._new_series(frames, "denoise", {"weight": weight})
+        write_series(series, destination, resources=resources, progress=progress, on_stored=advance)
 
     def histogram_matched(self, variant: str = "fiji", reference: int = 0) -> da.Array:
         """Give each frame the distribution of brightness of a reference frame, lazily.
@@ -276,20 +247,14 @@ class ProcessableFrames(EstimableFrames[View]):
             See `histogram_matched` and `bleach_correction`.
         """
         storage = Storage(compression, level, shuffle)
+        destination = Destination(h5out, self.path, storage, overwrite=overwrite, resume=resume)
+        check_variant(variant)
+        destination.check()
         source = self._source(progress)
         resources = self._resources(source, memory, resume)
-        self._write(
-            self._matched(lazy_series(source, resources.plan.block_bytes).fl, variant, reference),
-            h5out,
-            columns=self.meta,
-            storage=storage,
-            resources=resources,
-            operation="histogram_matching",
-            parameters={"variant": variant, "reference": reference},
-            overwrite=overwrite,
-            resume=resume,
-            progress=progress,
-        )
+        frames = self._matched(lazy_series(source, resources.plan.block_bytes).fl, variant, reference)
+        series = self._new_series(frames, "histogram_matching", {"variant": variant, "reference": reference})
+        write_series(series, destination, resources=resources, progress=progress)
 
     def _matched(self, fl: da.Array, variant: str, reference: int) -> da.Array:
         check_variant(variant)
@@ -304,60 +269,32 @@ class ProcessableFrames(EstimableFrames[View]):
             raise FrameNotFoundError(f"no frame {index}: {self!r} has {n_frames} frames.")
         return index % n_frames
 
-    def _write(
+    def _new_series(
         self,
         frames: da.Array,
-        output: Output,
-        *,
-        columns: Columns,
         operation: str,
         parameters: Mapping[str, Any],
-        storage: Storage,
-        resources: Resources,
         background: StoredBackground = NO_BACKGROUND,
-        overwrite: bool,
-        resume: bool | None,
-        progress: bool | None,
-        dtype: np.dtype[Any] = FLOAT32,
-        estimate: BleachingEstimate | None = None,
-        keepsakes: Mapping[str, Callable[[], str]] | None = None,
-        times: NDArray[np.float64] | None = None,
-        advance: "Callable[[int], None] | None" = None,
-    ) -> None:
-        """Write frames made from these as a series."""
-        if times is not None:
-            columns = {**columns, "time": times.tolist()}
-        source = {"file": self.origin, "identifier": self.identifier}
-        write_series(
-            frames,
-            output,
-            columns=columns,
-            provenance={
-                "operation": operation,
-                "source": source,
-                "parameters": dict(parameters),
-                "estimate": None if estimate is None else estimate.summary(),
-            },
-            dtype=dtype,
-            storage=storage,
-            background=background,
-            resources=resources,
-            identifier=self.identifier,
-            source=self.path,
-            overwrite=overwrite,
-            resume=resume,
-            estimate=None if estimate is None else estimate.to_json(),
-            keepsakes=keepsakes,
-            progress=progress,
-            on_stored=advance or ignore_progress,
+    ) -> NewSeries:
+        """Say what a series of frames made from these holds."""
+        return NewSeries(
+            frames, self.meta, Provenance(operation, self._described(), parameters), self.identifier, background
         )
+
+    def _described(self) -> dict[str, str | None]:
+        """Name these frames for the provenance of what is made of them."""
+        return {"file": self.origin, "identifier": self.identifier}
 
 
 def _denoised(fl: da.Array, weight: float) -> da.Array:
     load_restoration("denoising")
+    _check_weight(weight)
+    return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
+
+
+def _check_weight(weight: float) -> None:
     if not 0 < weight < np.inf:
         raise ParameterError(f"weight={weight!r} must be a positive number.")
-    return fl.map_blocks(denoise_tv, weight, dtype=np.float32, meta=fl._meta.astype(np.float32))
 
 
 def _stored(choice: BackgroundChoice, level: KnownLevel) -> StoredBackground:
@@ -368,17 +305,3 @@ def _stored(choice: BackgroundChoice, level: KnownLevel) -> StoredBackground:
     if isinstance(level, np.ndarray):
         return SharedBackground(image=level, attributes={"background": str(choice.in_words)})
     return NO_BACKGROUND
-
-
-def counting(count: SharedCounter | None, max_count: SharedCounter | None, n_steps: int) -> Callable[[int], None]:
-    """Announce a number of steps, and return what counts them."""
-    if max_count is not None:
-        max_count.value += n_steps
-    lock = threading.Lock()
-
-    def advance(n_done: int) -> None:
-        if count is not None:
-            with lock:
-                count.value += n_done
-
-    return advance

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -74,3 +74,37 @@ def _in_notebook() -> bool:
     shell = sys.modules.get("IPython")
     running = shell.get_ipython() if shell is not None else None
     return type(running).__name__ == "ZMQInteractiveShell"
+
+
+def ignore_progress(n_frames: int) -> None:
+    """Listen to progress on behalf of nobody."""
+
+
+def both(first: Callable[[int], None], second: Callable[[int], None]) -> Callable[[int], None]:
+    """Return what tells two listeners of progress."""
+
+    def advance(n_frames: int) -> None:
+        first(n_frames)
+        second(n_frames)
+
+    return advance
+
+
+class SharedCounter(Protocol):
+    """A number that another process watches, such as `multiprocessing.Value`."""
+
+    value: int
+
+
+def counting(count: SharedCounter | None, max_count: SharedCounter | None, n_steps: int) -> Callable[[int], None]:
+    """Announce a number of steps, and return what counts them."""
+    if max_count is not None:
+        max_count.value += n_steps
+    lock = threading.Lock()
+
+    def advance(n_done: int) -> None:
+        if count is not None:
+            with lock:
+                count.value += n_done
+
+    return advance

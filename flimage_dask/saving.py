@@ -7,12 +7,14 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .destination import Destination, stored_type
 from .errors import ParameterError
 from .estimable import as_times
-from .execution import stored_type, write_series
+from .execution import NewSeries, write_series
 from .hdf5.attributes import Column, Columns
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
+from .provenance import Provenance
 from .sequence import FrameSequence
 
 
@@ -94,6 +96,8 @@ def to_hdf5(
     if not isinstance(array, da.Array) or array.ndim != 3:
         raise ParameterError(f"expected a dask array (frame, y, x), got {_described(array)}.")
     storage = Storage(compression, level, shuffle)
+    source = None if like is None else like.path
+    destination = Destination(path, source, storage, stored_type(dtype), overwrite, resume)
     columns: Columns = {} if like is None else like.meta
     if like is not None and len(like) != array.shape[0]:
         raise ParameterError(
@@ -103,24 +107,9 @@ def to_hdf5(
     columns |= {key: _as_column(value, array.shape[0]) for key, value in (meta or {}).items()}
     if times is not None:
         columns["time"] = as_times(times, array.shape[0]).tolist()
-    write_series(
-        array,
-        path,
-        columns=columns,
-        provenance={
-            "operation": "to_hdf5",
-            "source": None if like is None else {"file": like.origin, "identifier": like.identifier},
-            "parameters": {},
-            "estimate": None,
-        },
-        dtype=stored_type(dtype),
-        storage=storage,
-        identifier=identifier or (like.identifier if like is not None else None),
-        source=None if like is None else like.path,
-        overwrite=overwrite,
-        resume=resume,
-        progress=progress,
-    )
+    provenance = Provenance("to_hdf5", None if like is None else {"file": like.origin, "identifier": like.identifier})
+    name = identifier or (like.identifier if like is not None else None)
+    write_series(NewSeries(array, columns, provenance, name), destination, progress=progress)
 
 
 def _as_column(value: Any, n_frames: int) -> Column:

@@ -235,7 +235,7 @@ def active_workers() -> ThisProcess | Cluster:
     if client is not None and not _is_in_process(client):
         return Cluster(client)
     if get_scheduler() is dask.multiprocessing.get:
-        return threads_because("the scheduler 'processes' cannot write to an open file")
+        return threads_because("the scheduler 'processes' cannot work with an open file")
     return ThisProcess()
 
 

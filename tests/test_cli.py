@@ -158,6 +158,12 @@ def test_correct_as_json_is_one_object(recorded, out):
     assert found["peak_memory_bytes"] > 0
 
 
+def test_the_compression_is_that_of_the_pixels_as_they_are_stored(recorded, out):
+    found = json.loads(run("correct", recorded, out, "--dtype", "int16", "--json").stdout)
+    assert found["uncompressed_bytes"] == N_FRAMES * 72 * 64 * 2
+    assert found["input"] == str(recorded)
+
+
 def test_correct_does_not_touch_its_input(recorded, out):
     before = recorded.read_bytes(), recorded.stat().st_mtime_ns
     run("correct", recorded, out)
@@ -378,8 +384,9 @@ def test_only_the_pixels_of_a_mask_count(recorded, tmp_path):
     assert found["arrays"]["trace"] == expected.trace.tolist()
 
 
-def test_a_mask_that_is_none_is_refused(recorded, tmp_path):
-    (tmp_path / "mask.npy").write_text("no array")
+@pytest.mark.parametrize("content", ["no array", ""])
+def test_a_mask_that_is_none_is_refused(recorded, tmp_path, content):
+    (tmp_path / "mask.npy").write_text(content)
     assert "numpy.save" in failed(2, "estimate", recorded, "--mask", tmp_path / "mask.npy")
     assert "No such file" in failed(1, "estimate", recorded, "--mask", tmp_path / "none.npy")
 

@@ -29,8 +29,8 @@ from flimage_dask.errors import (
     ParameterError,
     SeriesError,
 )
-from flimage_dask.hdf5.encoding import Storage
 from flimage_dask.hdf5.reader import ByteRangeReader
+from flimage_dask.provenance import Provenance
 
 from .conftest import make_bleaching_frames, write_series_file
 
@@ -176,6 +176,31 @@ def test_a_denoised_version_is_corrected_with_the_estimate_of_the_original(fls, 
         fls.bleach_correction(tmp_path / "no.h5", BORDER, flscorr=smaller)
     assert np.allclose(values(tmp_path / "out.h5"), expected, rtol=1e-6, atol=1e-5)
     assert not (tmp_path / "no.h5").exists()
+
+
+def test_a_denoised_version_is_not_written_over_itself(fls, tmp_path):
+    fls.denoise(tmp_path / "denoised.h5")
+    with (
+        FLSeries(h5file=tmp_path / "denoised.h5", h5mode="r") as denoised,
+        pytest.raises(OutputExistsError, match="input itself"),
+    ):
+        fls.bleach_correction(tmp_path / "denoised.h5", BORDER, flscorr=denoised, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        (FLSeries.bleach_correction, {"border_px": BORDER}),
+        (FLSeries.background_correction, {"border_px": BORDER}),
+        (FLSeries.denoise, {}),
+        (FLSeries.histogram_matching, {}),
+    ],
+)
+def test_an_output_that_exists_is_refused_before_the_frames_are_looked_for(fls, tmp_path, monkeypatch, method, options):
+    (tmp_path / "out.h5").touch()
+    monkeypatch.setattr(FLSeries, "_index", None)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        method(fls, tmp_path / "out.h5", **options)
 
 
 def test_metadata_and_identifier_go_to_the_output(fls, tmp_path):
@@ -450,11 +475,12 @@ def corrected_with(path, **config):
         return estimate.trace, estimate.factors, fls.bleach_corrected(BORDER).compute()
 
 
+@pytest.mark.filterwarnings("ignore::flimage_dask.SchedulerWarning")
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
 @pytest.mark.parametrize("frames_in_block", [1, 5, 100])
 def test_values_do_not_depend_on_scheduler_or_blocks(series_path, scheduler, frames_in_block, monkeypatch):
     expected = corrected_with(series_path, scheduler="sync")
-    monkeypatch.setattr("flimage_dask.estimation._KEPT_ESTIMATES", 0)
+    monkeypatch.setattr(estimation, "_kept", OrderedDict())
     block_bytes = frames_in_block * 24 * 30 * 4
     found = corrected_with(series_path, scheduler=scheduler, num_workers=2, **{"array.chunk-size": block_bytes})
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -471,7 +497,7 @@ def test_a_distributed_client_in_this_process_does_the_work(fls, tmp_path):
 def test_the_scheduler_of_processes_leaves_writing_to_threads(fls, tmp_path):
     with (
         dask.config.set(scheduler="processes"),
-        pytest.warns(SchedulerWarning, match="cannot write to an open file: the threads of this process"),
+        pytest.warns(SchedulerWarning, match="cannot work with an open file: the threads of this process"),
     ):
         fls.bleach_correction(tmp_path / "out.h5", BORDER + 1)
     assert np.array_equal(values(tmp_path / "out.h5"), fls.bleach_corrected(BORDER + 1).compute(scheduler="sync"))
@@ -692,10 +718,7 @@ def test_what_cannot_be_recorded_is_refused_before_any_work(fls, tmp_path, monke
     with pytest.raises(ParameterError, match="saturation=inf must be a finite number"):
         fls.bleach_correction(tmp_path / "out.h5", BORDER, saturation=np.inf)
     with pytest.raises(ParameterError, match="an argument cannot be recorded in the output"):
-        fls._write(
-            fls.fl, tmp_path / "out.h5", columns={}, operation="test", parameters={"of": object()}, storage=Storage(),
-            resources=None, overwrite=False, resume=None, progress=None,
-        )  # fmt: skip
+        Provenance("test", parameters={"of": object()})
     assert list(tmp_path.glob("*out*")) == []
 
 

@@ -1,7 +1,6 @@
 """``flimage-dask background``."""
 
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .background_options import background_options
-from .failures import traceback_option, warnings_in_one_line
+from .failures import traceback_option
 from .options import (
-    chosen_frames,
     examples,
     frames_option,
     input_and_output,
     output_options,
-    refuse_existing,
 )
 from .workers import worker_options
+from .writing import write_from
 
 if TYPE_CHECKING:
+    from ..correctable import CorrectableFrames
     from ..correction.preparation import Background
 
 
@@ -56,26 +55,14 @@ def background(
     """
     from ..correction.fields import Fields
     from ..correction.preparation import choose_background
-    from ..memory import peak_memory
-    from ..series import FLSeries
-    from ..view.run import Run, run_text
+    from ..view.run import run_text
 
-    refuse_existing(target, overwrite=written["overwrite"])
     how: Background = "constant" if background is None else background
-    with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
-        chosen = chosen_frames(series, frames)
-        n_frames, *(height, width) = chosen.shape
-        choice = choose_background(how, border, (height, width), Fields.of(dark, flat))
-        started = perf_counter()
-        chosen.background_correction(
-            target,
-            border,
-            background=how,
-            dark=dark,
-            flat=flat,
-            **written,
-        )
-        seconds = perf_counter() - started
+
+    def write(chosen: "CorrectableFrames") -> None:
+        chosen.background_correction(target, border, background=how, dark=dark, flat=flat, **written)
+
+    run = write_from(source, target, frames, write)
+    choice = choose_background(how, border, run.frame_shape, Fields.of(dark, flat))
     fields = "" if choice.fields_in_words is None else f", {choice.fields_in_words} applied"
-    run = Run(target, n_frames, (height, width), seconds, peak_memory())
     click.echo(run_text(run, f"less their background ({choice.in_words}){fields}"))

@@ -16,6 +16,7 @@ from ..correction.regions import BORDER, FRAME
 from ..correction.rolling_ball import RollingBall
 from ..errors import ParameterError
 from .failures import in_words_of_the_command_line
+from .images import IMAGES, read_image
 
 if TYPE_CHECKING:
     from ..correction.preparation import Background
@@ -24,7 +25,6 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _PER_FRAME, _BALL, _OVER_TIME = "per-frame", "rolling-ball-", "over-time-"
 _REGION = f"{__name__}.region"
-_IMAGES = (".npy", ".h5", ".hdf5")
 _WAYS = (
     "'constant', 'per-frame', 'per-frame-median', 'per-frame-mode', 'per-frame-percentile-10', 'offset', 'tilt', "
     "'poly2o', 'rolling-ball-50', 'over-time-5', nor a number of counts, nor an image (.npy or .h5)"
@@ -36,26 +36,6 @@ def background_options(command: _Command) -> _Command:
     for option in reversed((_border_option, _background_option, _region_option, _dark_option, _flat_option)):
         command = option(command)
     return command
-
-
-def read_image(file: Path) -> NDArray[Any]:
-    """Read an image from a file of `numpy.save`, or an HDF5 file with a single image.
-
-    Raises
-    ------
-    click.BadParameter
-        If the file holds no array.
-    """
-    if file.suffix in _IMAGES[1:]:
-        from ..image import FLImage
-
-        with FLImage(h5file=file, h5mode="r") as image:
-            return image.fl
-    try:
-        found: NDArray[Any] = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise click.BadParameter(f"'{file}' is no array as numpy.save writes it") from error
-    return found
 
 
 def background_named(text: str, region: str | NDArray[np.bool_] | None = None) -> "Background":
@@ -100,7 +80,7 @@ def _without_region(text: str) -> "Background":
         return RollingBall(_number(text.removeprefix(_BALL)))
     if text.startswith(_OVER_TIME):
         return TimePercentile(_number(text.removeprefix(_OVER_TIME)))
-    if Path(text).suffix in _IMAGES:
+    if Path(text).suffix in IMAGES:
         return read_image(Path(text))
     counts = _number(text)
     if not math.isfinite(counts):

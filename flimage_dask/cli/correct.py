@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .background_options import background_options
-from .failures import traceback_option, warnings_in_one_line
+from .failures import traceback_option
 from .options import (
     PATH,
-    chosen_frames,
     examples,
     fit_options,
     frame_interval_option,
@@ -22,12 +20,13 @@ from .options import (
     json_option,
     output_options,
     read_text,
-    refuse_existing,
     trace_options,
 )
 from .workers import worker_options
+from .writing import write_from
 
 if TYPE_CHECKING:
+    from ..correctable import CorrectableFrames
     from ..correction.preparation import Background
 
 
@@ -99,46 +98,36 @@ def correct(
     decay. OUT appears when it is whole.
     """
     from ..correction.estimate import BleachingEstimate
-    from ..memory import peak_memory
     from ..series import FLSeries
-    from ..view.run import Run, correction_text
+    from ..view.run import correction_text
 
-    refuse_existing(target, overwrite=written["overwrite"])
-    with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
-        chosen = chosen_frames(series, frames)
-        started = perf_counter()
-        given = None if known is None else BleachingEstimate.from_json(read_text(known))
-        how: dict[str, Any] = {
-            "background": background,
-            "dark": dark,
-            "flat": flat,
-            "trace": trace,
-            "mask": mask,
-            "saturation": saturation,
-            "model": model,
-            "exclude": exclude,
-            "robust": robust,
-            "correction": correction,
-            "max_factor": max_factor,
-            "parameters": parameters,
-            "frame_interval": frame_interval,
-        }
+    def write(chosen: "CorrectableFrames") -> None:
         chosen.bleach_correction(
             target,
             border,
-            estimate=given,
+            background=background,
+            dark=dark,
+            flat=flat,
+            trace=trace,
+            mask=mask,
+            saturation=saturation,
+            model=model,
+            exclude=exclude,
+            robust=robust,
+            correction=correction,
+            max_factor=max_factor,
+            parameters=parameters,
+            estimate=None if known is None else BleachingEstimate.from_json(read_text(known)),
+            frame_interval=frame_interval,
             dtype=dtype,
             **written,
-            **how,
         )
-        seconds = perf_counter() - started
-        # Remembered from the correction: this reads nothing.
-        estimate = given or chosen.estimate_bleaching(border, progress=False, **how)
-        origin = chosen.origin
-        n_frames, *frame_shape = chosen.shape
-    run = Run(target, n_frames, (frame_shape[0], frame_shape[1]), seconds, peak_memory())
+
+    run = write_from(source, target, frames, write)
+    with FLSeries(h5file=target, h5mode="r") as corrected:
+        estimate = corrected.applied_estimate
+    assert estimate is not None, "a corrected series holds its estimate"
     if as_json:
-        found = {"input": origin, **run.summary(), "estimate": estimate.summary()}
-        click.echo(json.dumps(found, indent=2, allow_nan=False))
+        click.echo(json.dumps({**run.summary(), "estimate": estimate.summary()}, indent=2, allow_nan=False))
     else:
         click.echo(correction_text(run, estimate))

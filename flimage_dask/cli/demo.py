@@ -29,7 +29,6 @@ def demo(folder: Path, n_frames: int, size: int, seed: int, overwrite: bool) -> 
     """
     from ..correction.models import EXPONENTIAL
     from ..errors import FileError, OutputExistsError, ParameterError
-    from ..memory import peak_memory
     from ..saving import to_hdf5
     from ..series import FLSeries
     from ..simulate import Simulation
@@ -61,7 +60,7 @@ def demo(folder: Path, n_frames: int, size: int, seed: int, overwrite: bool) -> 
         click.echo("correcting them\n")
         started = perf_counter()
         series.bleach_correction(corrected_file, overwrite=overwrite)
-        run = Run(corrected_file, n_frames, (size, size), perf_counter() - started, peak_memory())
+        run = Run.of(corrected_file, series.origin, perf_counter() - started)
         estimate = series.estimate_bleaching(progress=False)  # remembered
         with FLSeries(h5file=corrected_file, h5mode="r") as corrected:
             draw_correction(picture, series.raw_fl, corrected.fl, estimate, title="Bleaching of simulated cells")

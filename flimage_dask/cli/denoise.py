@@ -1,21 +1,19 @@
 """``flimage-dask denoise``."""
 
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import click
 
-from .failures import traceback_option, warnings_in_one_line
+from .failures import traceback_option
 from .options import (
-    chosen_frames,
     examples,
     frames_option,
     input_and_output,
     output_options,
-    refuse_existing,
 )
 from .workers import worker_options
+from .writing import write_from
 
 
 @click.command(
@@ -39,20 +37,7 @@ def denoise(
     written: dict[str, Any],
 ) -> None:
     """Denoise each frame of the series IN by total variation and write the series OUT."""
-    from ..memory import peak_memory
-    from ..series import FLSeries
-    from ..view.run import Run, run_text
+    from ..view.run import run_text
 
-    refuse_existing(target, overwrite=written["overwrite"])
-    with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
-        chosen = chosen_frames(series, frames)
-        started = perf_counter()
-        chosen.denoise(
-            target,
-            weight=weight,
-            **written,
-        )
-        seconds = perf_counter() - started
-        n_frames, *frame_shape = chosen.shape
-    run = Run(target, n_frames, (frame_shape[0], frame_shape[1]), seconds, peak_memory())
+    run = write_from(source, target, frames, lambda chosen: chosen.denoise(target, weight=weight, **written))
     click.echo(run_text(run, f"denoised with weight {weight:g}"))

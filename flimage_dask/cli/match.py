@@ -1,22 +1,23 @@
 """``flimage-dask match``."""
 
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..correction.histogram import VARIANTS
-from .failures import traceback_option, warnings_in_one_line
+from .failures import traceback_option
 from .options import (
-    chosen_frames,
     examples,
     frames_option,
     input_and_output,
     output_options,
-    refuse_existing,
 )
 from .workers import worker_options
+from .writing import write_from
+
+if TYPE_CHECKING:
+    from ..correctable import CorrectableFrames
 
 
 @click.command(
@@ -52,21 +53,10 @@ def match(
     It needs no times, no background and no curve. Intensities mean nothing afterwards; use it to segment
     and to track, not to measure.
     """
-    from ..memory import peak_memory
-    from ..series import FLSeries
-    from ..view.run import Run, run_text
+    from ..view.run import run_text
 
-    refuse_existing(target, overwrite=written["overwrite"])
-    with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
-        chosen = chosen_frames(series, frames)
-        started = perf_counter()
-        chosen.histogram_matching(
-            target,
-            variant,
-            reference,
-            **written,
-        )
-        seconds = perf_counter() - started
-        n_frames, *frame_shape = chosen.shape
-    run = Run(target, n_frames, (frame_shape[0], frame_shape[1]), seconds, peak_memory())
+    def write(chosen: "CorrectableFrames") -> None:
+        chosen.histogram_matching(target, variant, reference, **written)
+
+    run = write_from(source, target, frames, write)
     click.echo(run_text(run, f"histograms matched ({variant}) to frame {reference}"))

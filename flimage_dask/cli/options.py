@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..correction.intensity import POSITIVE_SUM, statistic_named
 from ..correction.models import MODELS
 from ..correction.options import AUTO, CORRECTIONS, FACTOR, RATIO, FitOptions
-from ..errors import OutputExistsError, ParameterError, SeriesError
+from ..errors import ParameterError, SeriesError
+from .images import read_image
 
 if TYPE_CHECKING:
     from ..correctable import CorrectableFrames
@@ -187,13 +188,7 @@ def _read_trace(context: click.Context, parameter: click.Parameter, text: str) -
 
 def _read_mask(context: click.Context, parameter: click.Parameter, file: Path | None) -> NDArray[np.bool_] | None:
     """Read a mask; any number but 0 marks a pixel."""
-    if file is None:
-        return None
-    try:
-        marked: NDArray[np.bool_] = np.load(file, allow_pickle=False) != 0
-    except ValueError as error:
-        raise click.BadParameter(f"'{file}' is no array as numpy.save writes it") from error
-    return marked
+    return None if file is None else read_image(file) != 0
 
 
 _trace_option = click.option(
@@ -250,12 +245,6 @@ def chosen_frames(series: "FLSeries", frames: slice | None) -> "CorrectableFrame
         written = ":".join("" if part is None else str(part) for part in (frames.start, frames.stop, frames.step))
         raise ParameterError(f"--frames {written.removesuffix(':')} chooses none of the {len(series)} frames.")
     return view
-
-
-def refuse_existing(target: Path, *, overwrite: bool) -> None:
-    """Refuse an output that exists, before anything is read."""
-    if target.exists() and not target.is_dir() and not overwrite:
-        raise OutputExistsError(f"'{target}' exists already: choose another name, or give --overwrite.")
 
 
 def read_text(file: Path) -> str:

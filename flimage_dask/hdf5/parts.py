@@ -129,6 +129,23 @@ class PartFolder:
         """Tell whether it is there."""
         return self.path.is_dir()
 
+    def refuse(self, *, resume: bool | None) -> None:
+        """Refuse to start where another run is at work, or left parts and it is not said what to do with them.
+
+        Raises
+        ------
+        UnfinishedRunError
+            (a FileExistsError) if another run is at work, or if there are parts and `resume` is None.
+        """
+        if self.is_in_use():
+            raise self._in_use()
+        n_finished = len(self.finished())
+        if resume is None and (n_finished or self.note()):
+            raise UnfinishedRunError(
+                f"an earlier run left {n_finished} finished blocks in '{self.path}': go on with resume=True, "
+                f"or start again with resume=False."
+            )
+
     def is_in_use(self) -> bool:
         """Tell whether a run is at work here."""
         if not (self.path / _LOCK).exists():
@@ -150,18 +167,11 @@ class PartFolder:
         self._make()
         lock = FileLock(self.path / _LOCK)
         if not lock.take():
-            raise self.in_use()
+            raise self._in_use()
         try:
             yield lock
         finally:
             lock.release()
-
-    def in_use(self) -> UnfinishedRunError:
-        """Make the error for a folder in which another run is at work."""
-        return UnfinishedRunError(
-            f"another run is writing the same output, with its blocks in '{self.path}': wait until it ends, or write "
-            f"to another file."
-        )
 
     def create(self, note: Mapping[str, Any], keepsakes: Mapping[str, str]) -> None:
         """Make the folder, with a note about the run and texts for the run that goes on with it, by name."""
@@ -189,8 +199,8 @@ class PartFolder:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def write(self, part: Part) -> int:
-        """Write a part, and return its size.
+    def write(self, part: Part) -> None:
+        """Write a part.
 
         A block that is done twice gives the same part under the same name.
 
@@ -199,9 +209,7 @@ class PartFolder:
         FileError
             (an OSError) if it cannot be written.
         """
-        content = part.to_bytes()
-        self._publish(_name(part.first), content)
-        return sum(map(len, content))
+        self._publish(_name(part.first), part.to_bytes())
 
     def read(self, first: int) -> Part:
         """Read a part.
@@ -252,6 +260,13 @@ class PartFolder:
     def size(self) -> int:
         """Return the number of bytes of all files in it."""
         return sum(map(_size_of, self.path.iterdir()))
+
+    def _in_use(self) -> UnfinishedRunError:
+        """Make the error for a folder in which another run is at work."""
+        return UnfinishedRunError(
+            f"another run is writing the same output, with its blocks in '{self.path}': wait until it ends, or write "
+            f"to another file."
+        )
 
     def _make(self) -> None:
         try:

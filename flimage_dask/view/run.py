@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..correction.estimate import NO_BLEACHING, BleachingEstimate
 from ..correction.intensity import POSITIVE_SUM
 from ..correction.options import FACTOR
+from ..memory import peak_memory
+from ..series import FLSeries
 from ..simulate import Simulation
 from .text import aligned, counted, listed, printable, short
 from .units import format_compression, format_size, format_time
@@ -20,31 +22,46 @@ class Run:
 
     Parameters
     ----------
+    source
+        The series that was read: its path or URL.
     output
         The file.
     n_frames, frame_shape
         Number of frames, their height and width [px].
+    pixel_bytes
+        Size of a pixel.
     seconds
         Time it took.
     peak_memory
         Most memory the process held [bytes].
     """
 
+    source: str | None
     output: Path
     n_frames: int
     frame_shape: tuple[int, int]
+    pixel_bytes: int
     seconds: float
     peak_memory: int
 
+    @classmethod
+    def of(cls, output: Path, source: str | None, seconds: float) -> Self:
+        """Describe a run of this process that has just written a series."""
+        with FLSeries(h5file=output, h5mode="r") as written:
+            n_frames, height, width = written.shape
+            pixel_bytes = written[:1].raw_fl.dtype.itemsize
+        return cls(source, output, n_frames, (height, width), pixel_bytes, seconds, peak_memory())
+
     @property
     def uncompressed_bytes(self) -> int:
-        """Size of the frames as float32."""
-        return self.n_frames * self.frame_shape[0] * self.frame_shape[1] * 4
+        """Size of the pixels."""
+        return self.n_frames * self.frame_shape[0] * self.frame_shape[1] * self.pixel_bytes
 
     def summary(self) -> dict[str, Any]:
         """Return all numbers, ready for JSON."""
         file_bytes = self.output.stat().st_size
         return {
+            "input": self.source,
             "output": str(self.output),
             "n_frames": self.n_frames,
             "frame_shape": list(self.frame_shape),
