@@ -713,7 +713,7 @@ def test_the_output_is_stored_as_asked_for_within_the_memory_asked_for(recorded,
         (["--compression", "none", "--level", 2], "--level 2 goes with --compression gzip only"),
         (["--compression", "rar"], "'rar' is not one of"),
         (["--memory", "5 MiB"], "--memory '5 MiB' is too little"),
-        (["--memory", "lots"], "--memory 'lots' is no size"),
+        (["--memory", "lots"], "--memory lots is no size"),
     ],
 )
 def test_storage_and_memory_that_cannot_be_had_are_usage_errors(recorded, out, options, words):

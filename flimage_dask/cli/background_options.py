@@ -15,8 +15,8 @@ from ..correction.profiles import OFFSETS, TERMS, Profile
 from ..correction.regions import BORDER, FRAME
 from ..correction.rolling_ball import RollingBall
 from ..errors import ParameterError
-from .failures import in_words_of_the_command_line
 from .images import IMAGES, read_image
+from .wording import in_words_of_the_command_line
 
 if TYPE_CHECKING:
     from ..correction.preparation import Background

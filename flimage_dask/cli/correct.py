@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 import numpy as np
@@ -125,8 +125,7 @@ def correct(
 
     run = write_from(source, target, frames, write)
     with FLSeries(h5file=target, h5mode="r") as corrected:
-        estimate = corrected.applied_estimate
-    assert estimate is not None, "a corrected series holds its estimate"
+        estimate = cast("BleachingEstimate", corrected.applied_estimate)
     if as_json:
         click.echo(json.dumps({**run.summary(), "estimate": estimate.summary()}, indent=2, allow_nan=False))
     else:

@@ -1,7 +1,6 @@
 """What goes wrong or needs a look, in one line each on the standard error."""
 
 import os
-import re
 import sys
 import traceback
 import warnings
@@ -14,44 +13,10 @@ import click
 from ..errors import FlimageError, ParameterError
 from ..notices import BleachingWarning, ClippingWarning, SchedulerWarning
 from .interrupts import StoppingInOrder
+from .wording import in_words_of_the_command_line
 
 PROGRAM = "flimage-dask"
 DATA_OR_DISK, USAGE, INTERRUPTED = 1, 2, 130
-
-#: Ways out that a message names in Python, and how they are called here.
-_OPTIONS = (
-    (r"overwrite=True", "--overwrite"),
-    (r"resume=True", "--resume"),
-    (r"resume=False", "--no-resume"),
-    (r"times=…? or frame_interval=…?(?: in seconds)?", "--frame-interval SECONDS"),
-    (r"border_px=", "--border "),
-    (r"frame_interval=", "--frame-interval "),
-    (r"\b(background|dark|flat)=(?=[,. ])", r"--\1"),
-    (r"background=", "--background "),
-    (r"\bregion=(?=[,. ])", "--background-region"),
-    (r"\bregion=", "--background-region "),
-    (r"\bdark=", "--dark "),
-    (r"\bflat=", "--flat "),
-    (r"weight=", "--weight "),
-    (r"model='auto'", "--model auto"),
-    (r"exclude=\.", "--exclude."),
-    (r"exclude=", "--exclude "),
-    (r"mask=", "--mask "),
-    (r"max_factor=\.", "--max-factor."),
-    (r"max_factor=", "--max-factor "),
-    (r"parameters=", "--parameter "),
-    (r"model='ratio'", "--model ratio"),
-    (r"correction='factor'", "--correction factor"),
-    (r"trace=", "--trace "),
-    (r"memory=", "--memory "),
-    (r"dtype=", "--dtype "),
-    (r"level=", "--level "),
-    (r"compression='gzip'", "--compression gzip"),
-    (r"fls\[([-\d:]+)\]", r"--frames \1"),
-    (r"a side of frame_shape=", "--size "),
-    (r"\bseed=", "--seed "),
-    (r"open it with FLImage\(h5file=…\)", "see flimage-dask info"),
-)
 
 _TRACEBACK = f"{__name__}.traceback"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -136,19 +101,6 @@ def say(kind: str, text: str) -> None:
     """Write one line to the standard error."""
     line = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
     click.echo(f"{PROGRAM}: {kind}: {line}", err=True)
-
-
-def in_words_of_the_command_line(text: str) -> str:
-    """Replace the names of Python arguments by those of options.
-
-    Examples
-    --------
-    >>> in_words_of_the_command_line("leave them out, such as with fls[:80], or give overwrite=True.")
-    'leave them out, such as with --frames :80, or give --overwrite.'
-    """
-    for pattern, option in _OPTIONS:
-        text = re.sub(pattern, option, text)
-    return text
 
 
 def _in_words(error: Exception) -> str:

@@ -1,0 +1,64 @@
+"""Messages in words of the command line: options in place of arguments of Python."""
+
+import re
+
+#: Ways out that are called in another way here than their argument.
+_IRREGULAR = (
+    (r"overwrite=True", "--overwrite"),
+    (r"resume=True", "--resume"),
+    (r"resume=False", "--no-resume"),
+    (r"times=…? or frame_interval=…?(?: in seconds)?", "--frame-interval SECONDS"),
+    (r"fls\[([-\d:]+)\]", r"--frames \1"),
+    (r"a side of frame_shape=", "--size "),
+    (r"open it with FLImage\(h5file=…\)", "see flimage-dask info"),
+)
+
+#: Arguments whose option has the same name, but for these.
+_RENAMED = {"border_px": "border", "parameters": "parameter", "region": "background-region"}
+_ARGUMENTS = (
+    *_RENAMED,
+    "background",
+    "compression",
+    "correction",
+    "dark",
+    "dtype",
+    "estimate",
+    "exclude",
+    "flat",
+    "frame_interval",
+    "level",
+    "mask",
+    "max_factor",
+    "memory",
+    "model",
+    "robust",
+    "saturation",
+    "seed",
+    "trace",
+    "weight",
+)
+# A value follows at once, unless a message speaks of an argument in general.
+_ARGUMENT = re.compile(rf"\b({'|'.join(_ARGUMENTS)})=(?:'([^']*)'|(?=([^\s.,;:]?)))")
+
+
+def in_words_of_the_command_line(text: str) -> str:
+    """Replace the names of Python arguments by those of options.
+
+    Examples
+    --------
+    >>> in_words_of_the_command_line("leave them out, such as with fls[:80], or give overwrite=True.")
+    'leave them out, such as with --frames :80, or give --overwrite.'
+    >>> in_words_of_the_command_line("border_px=0 is too little; give background= or model='auto'.")
+    '--border 0 is too little; give --background or --model auto.'
+    """
+    for pattern, option in _IRREGULAR:
+        text = re.sub(pattern, option, text)
+    return _ARGUMENT.sub(_option, text)
+
+
+def _option(argument: re.Match[str]) -> str:
+    name, text, beginning = argument.groups()
+    option = f"--{_RENAMED.get(name, name).replace('_', '-')}"
+    if text:
+        return f"{option} '{text}'" if " " in text else f"{option} {text}"
+    return f"{option} " if beginning else option
