@@ -61,9 +61,10 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             See `estimate_bleaching`.
         estimate
             A known estimate of a series with as many frames, instead of making one from these frames. Its
-            background is subtracted. Arguments that say how to make one are refused; those that prepare each
-            frame, which are the fields, a `Profile` and a `RollingBall`, must be those of the estimate. For another
-            background give ``dataclasses.replace(estimate, background=…)``.
+            background is subtracted, unless `background` gives another one as a number or an image. Arguments
+            that say how to make an estimate are refused; those that prepare each frame, which are the fields, a
+            `Profile` and a `RollingBall`, must be those of the estimate. Frames are corrected one by one as in the
+            estimate, whatever their times: for the same decay at other times give its `model` and `parameters`.
 
         Returns
         -------
@@ -95,10 +96,11 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
-        choice = self._choice(estimate, options)
+        known = self._known(estimate, options)
+        choice = self._choice(known, options)
         source = self._source().prepared(choice.preparation)
-        known = lazy_estimate(source, self._request(options, choice.level)) if estimate is None else estimate
-        return bleach_corrected(lazy_series(source).fl, known)
+        found = lazy_estimate(source, self._request(options, choice.level)) if known is None else known
+        return bleach_corrected(lazy_series(source).fl, found)
 
     def bleach_correction(
         self,
@@ -211,13 +213,14 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
-        choice = self._choice(estimate, options)
+        known = self._known(estimate, options)
+        choice = self._choice(known, options)
         if destination is not None:
             destination.check()
         # Read before the times, which are then among them: every frame is visited once.
         columns = {} if destination is None else target.meta
         check_columns(columns, len(self))
-        wanted = self._request(options, choice.level) if estimate is None else estimate
+        wanted = self._request(options, choice.level) if known is None else known
         new_times = self._given_times(times, frame_interval)
         advance = counting(count, max_count, 3 * len(self))
         source = self._source(progress).prepared(choice.preparation)

@@ -2,28 +2,36 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from numbers import Real
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .block_runner import BlockRunner, workers_for
 from .budget import LARGEST_BLOCK, LARGEST_PART, plan_memory
+from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of, statistic_named
+from .correction.levels import FrameBackground
 from .correction.models import DecayModel
-from .correction.options import FACTOR, FitOptions, Frames
+from .correction.options import FACTOR, RATIO, FitOptions, Frames
+from .correction.over_time import TimePercentile
 from .correction.preparation import Background, BackgroundChoice, Level, choose_background, values_in_words
 from .correction.profiles import Profile
 from .correction.rolling_ball import RollingBall
 from .errors import ParameterError, SeriesError
 from .estimation import EstimateRequest, estimate_once, with_image
 from .frame_source import FrameSource
+from .notices import BleachingWarning, warn
 from .progress import both, ignore_progress, track
 from .scheduling import Resources, leaves_parts
 from .sequence import FrameSequence, View
 from .tracing import background_and_traces
+
+#: Times are the same if they differ by less, relative to that from the first frame to the last.
+_SAME_TIMES = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +64,30 @@ class EstimateOptions:
         background = default_background(self.trace.statistic) if self.background is None else self.background
         return choose_background(background, self.border_px, frame_shape, self.fields)
 
-    def refuse_unused(self) -> None:
+    def applied_to(self, estimate: BleachingEstimate, frame_shape: tuple[int, int]) -> BleachingEstimate:
+        """Return a known estimate with the background of the frames it is applied to, if one is given.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if that is neither a number nor an image, or if arguments are given that say how to make
+            an estimate.
+        """
+        self._refuse_unused()
+        if self.background is None or isinstance(self.background, Profile | RollingBall):
+            return estimate
+        if isinstance(self.background, str | FrameBackground | TimePercentile):
+            raise ParameterError(
+                f"background={self.background!r} would have to be measured: with an estimate that is given, the "
+                f"background of these frames is a number or an image [counts]."
+            )
+        level = choose_background(self.background, self.border_px, frame_shape).level
+        return replace(estimate, background=cast("BackgroundValues", level), border_px=None)
+
+    def _refuse_unused(self) -> None:
         """Refuse arguments that mean nothing where an estimate is known."""
         fit, trace, default = self.fit, self.trace, FitOptions()
         unused = {
-            "background": not isinstance(self.background, Profile | RollingBall | None),
             "trace": trace.statistic != POSITIVE_SUM,
             "mask": trace.mask is not None,
             "saturation": trace.saturation is not None,
@@ -257,17 +284,29 @@ class EstimableFrames(FrameSequence[View]):
             times = self._stored_times() if fit.needs_times else self.times
         return EstimateRequest(times, background, options.border_px, options.trace, fit)
 
-    def _choice(self, estimate: BleachingEstimate | None, options: EstimateOptions) -> BackgroundChoice:
-        """Return what is subtracted and how frames are prepared, for an estimate that is known or to be made."""
+    def _known(self, estimate: BleachingEstimate | None, options: EstimateOptions) -> BleachingEstimate | None:
+        """Return an estimate that is given, with the background that is given; None if one is to be made."""
         if estimate is None:
+            return None
+        if not isinstance(estimate, BleachingEstimate):
+            raise ParameterError(
+                f"estimate= must be a BleachingEstimate, not {type(estimate).__name__}: read one from a file with "
+                f"BleachingEstimate.from_json(Path(…).read_text())."
+            )
+        known = options.applied_to(estimate, self._frame_shape())
+        self._check_estimate(known, options)
+        return known
+
+    def _choice(self, known: BleachingEstimate | None, options: EstimateOptions) -> BackgroundChoice:
+        """Return what is subtracted and how frames are prepared, for an estimate that is known or to be made."""
+        if known is None:
             return options.choice(self._frame_shape())
         choice = options.choice_for_known(self._frame_shape())
-        self._check_estimate(estimate, choice.prepared)
-        options.refuse_unused()
-        return replace(choice, in_words=choice.prepared or values_in_words(estimate.background))
+        return replace(choice, in_words=choice.prepared or values_in_words(known.background))
 
-    def _check_estimate(self, estimate: BleachingEstimate, prepared: str) -> None:
+    def _check_estimate(self, estimate: BleachingEstimate, options: EstimateOptions) -> None:
         """Refuse an estimate that does not fit these frames, or frames that are prepared in another way."""
+        prepared = options.choice_for_known(self._frame_shape()).prepared
         if estimate.prepared != prepared:
             raise ParameterError(
                 f"the estimate was made from frames prepared with {estimate.prepared or 'nothing'}, these are with "
@@ -275,12 +314,20 @@ class EstimableFrames(FrameSequence[View]):
             )
         if len(estimate.factors) != len(self):
             raise ParameterError(
-                f"the estimate has factors for {len(estimate.factors)} frames; {self!r} has {len(self)}."
+                f"the estimate has factors for {len(estimate.factors)} frames; here are {len(self)}: give its model= "
+                f"and parameters= instead, for the same decay at the times of these frames."
+            )
+        times = self._given_times(options.times, options.frame_interval)
+        if estimate.model != RATIO and are_apart(estimate.times, self.times if times is None else times):
+            warn(
+                "the estimate was made at other times than those of these frames, which are corrected one by one as in "
+                "the estimate: give its model= and parameters= instead, for the same decay at these times.",
+                BleachingWarning,
             )
         if np.ndim(estimate.background) == 2 and np.shape(estimate.background) != self._frame_shape():
             raise ParameterError(
                 f"the background of the estimate has shape {np.shape(estimate.background)}; the frames have "
-                f"{self._frame_shape()}: give one with dataclasses.replace(estimate, background=…)."
+                f"{self._frame_shape()}: give theirs with background=."
             )
 
     def _obtain(
@@ -308,7 +355,7 @@ class EstimableFrames(FrameSequence[View]):
             return as_times(times, len(self))
         if frame_interval is None:
             return None
-        if not 0 < frame_interval < np.inf:
+        if not isinstance(frame_interval, Real) or not 0 < frame_interval < np.inf:
             raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
         return np.arange(len(self)) * np.float64(frame_interval)
 
@@ -367,6 +414,14 @@ def as_times(times: ArrayLike, n_frames: int) -> NDArray[np.float64]:
     if given.shape != (n_frames,):
         raise ParameterError(f"times= has shape {given.shape}; {n_frames} frames need ({n_frames},).")
     return given
+
+
+def are_apart(times: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Tell whether frames were acquired at other times than some others (n,), each from the first on [s]."""
+    if not (np.isfinite(times).all() and np.isfinite(others).all()):
+        return False
+    elapsed, elapsed_of_others = times - times.min(), others - others.min()
+    return bool(np.abs(elapsed - elapsed_of_others).max() > _SAME_TIMES * elapsed.max())
 
 
 def _in_seconds(times: NDArray[Any]) -> NDArray[Any]:

@@ -330,6 +330,13 @@ def test_what_is_no_estimate_is_refused(recorded, out, content, code, reason):
     assert not out.exists()
 
 
+def test_an_estimate_of_another_channel_takes_the_background_of_this_one(recorded, out):
+    run("estimate", recorded, "--json", out.with_suffix(".json"))
+    assert run("correct", recorded, out, "--estimate", out.with_suffix(".json"), "--background", 90).exit_code == 0
+    with FLSeries(h5file=out, h5mode="r") as corrected:
+        assert corrected.applied_estimate.background == 90
+
+
 def test_an_estimate_of_another_number_of_frames_is_refused(recorded, out):
     run("estimate", recorded, "--frames", ":10", "--json", out.with_suffix(".json"))
     assert "factors for 10 frames" in failed(2, "correct", recorded, out, "--estimate", out.with_suffix(".json"))

@@ -750,7 +750,7 @@ def test_the_arrays_of_an_estimate_are_its_own(fls):
 
 @pytest.mark.parametrize(
     "unused",
-    [{"max_factor": 2.0}, {"model": "auto"}, {"background": 5.0}, {"exclude": [3]}, {"mask": np.ones((24, 30)) > 0}],
+    [{"max_factor": 2.0}, {"model": "auto"}, {"trace": "mean"}, {"exclude": [3]}, {"mask": np.ones((24, 30)) > 0}],
     ids=str,
 )
 def test_arguments_that_a_known_estimate_leaves_no_use_for_are_refused(fls, tmp_path, unused):
@@ -761,6 +761,42 @@ def test_arguments_that_a_known_estimate_leaves_no_use_for_are_refused(fls, tmp_
     with pytest.raises(ParameterError, match=f"{name}= could change"):
         fls.bleach_corrected(estimate=estimate, **unused)
     assert not (tmp_path / "out.h5").exists()
+
+
+@pytest.mark.parametrize("background", [7.5, np.full((24, 30), 7.5)], ids=["number", "image"])
+def test_the_estimate_of_another_channel_takes_the_background_of_this_one(fls, tmp_path, background):
+    estimate = fls.estimate_bleaching(BORDER)
+    expected = (fls.fl.compute() - 7.5) * estimate.factors[:, None, None]
+    lazy = fls.bleach_corrected(estimate=estimate, background=background)
+    assert np.allclose(lazy.compute(), expected, rtol=1e-5, atol=1e-4)
+    found, *_ = fls.bleach_correction(tmp_path / "out.h5", estimate=estimate, background=background)
+    assert np.array_equal(found, background)
+    assert np.array_equal(values(tmp_path / "out.h5"), lazy.compute())
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+        assert np.array_equal(out.applied_estimate.background, background)
+
+
+@pytest.mark.parametrize("background", ["constant", "per-frame"])
+def test_a_background_that_would_have_to_be_measured_does_not_go_with_a_known_estimate(fls, background):
+    with pytest.raises(ParameterError, match=f"background='{background}' would have to be measured: .* a number or an"):
+        fls.bleach_corrected(estimate=fls.estimate_bleaching(BORDER), background=background)
+
+
+@pytest.mark.parametrize("estimate", ["est.json", {"model": "exponential"}, BleachingEstimate])
+def test_what_is_no_estimate_is_refused_with_the_way_to_one(fls, estimate):
+    with pytest.raises(ParameterError, match=r"must be a BleachingEstimate, not \w+: .*from_json"):
+        fls.bleach_corrected(estimate=estimate)
+
+
+def test_an_estimate_made_at_other_times_is_applied_with_a_warning(fls):
+    estimate = fls.estimate_bleaching(BORDER)
+    later = replace(estimate, times=estimate.times + 100.0)
+    expected = fls.bleach_corrected(estimate=later).compute()
+    slower = replace(estimate, times=2 * estimate.times)
+    with pytest.warns(BleachingWarning, match="made at other times .* give its model= and parameters="):
+        found = fls.bleach_corrected(estimate=slower)
+    assert np.array_equal(found.compute(), expected)
+    fls.bleach_corrected(estimate=replace(estimate, model="ratio", times=2 * estimate.times))
 
 
 def test_two_frames_of_one_name_are_refused_before_any_frame_is_read(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,7 +50,7 @@ class TraceOptions:
 
     def __post_init__(self) -> None:
         statistic_named(self.statistic)
-        if self.saturation is not None and not np.isfinite(self.saturation):
+        if self.saturation is not None and not (isinstance(self.saturation, Real) and np.isfinite(self.saturation)):
             raise ParameterError(f"saturation={self.saturation!r} must be a finite number of counts, or None.")
         if self.mask is None:
             return

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -73,7 +74,7 @@ class FitOptions:
             raise ParameterError(f"correction={self.correction!r}: give one of {names}.")
         if self.model == RATIO and self.correction == BLEACHABLE:
             raise ParameterError("a ratio of intensities knows no steady part: give correction='factor', or a model.")
-        if self.max_factor is not None and not 1.0 < self.max_factor < np.inf:
+        if self.max_factor is not None and not (isinstance(self.max_factor, Real) and 1.0 < self.max_factor < np.inf):
             raise ParameterError(f"max_factor={self.max_factor!r} must be a number above 1.")
         if self.parameters is not None:
             self._check_parameters(self.parameters)
@@ -86,6 +87,8 @@ class FitOptions:
     def _check_parameters(self, parameters: Mapping[str, float]) -> None:
         if self.model in (AUTO, RATIO):
             raise ParameterError(f"parameters= belong to a model; give its name instead of {self.model!r}.")
+        if not isinstance(parameters, Mapping):
+            raise ParameterError(f"parameters= must be a dict of name and value, not {type(parameters).__name__}.")
         model = model_named(self.model)
         names = [parameter.name for parameter in model.parameters]
         if sorted(parameters) != sorted(names):
@@ -95,7 +98,7 @@ class FitOptions:
             )
         limits = {parameter.name: parameter.lowest for parameter in model.parameters}
         for name, value in parameters.items():
-            if not limits[name] <= value < np.inf:
+            if not isinstance(value, Real) or not limits[name] <= value < np.inf:
                 raise ParameterError(f"parameters= has {name}={value!r}: expected a number from {limits[name]:g} on.")
 
     def excluded(self, n_frames: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """One background image for all frames: a low percentile of each pixel over time."""
 
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class TimePercentile:
     most_frames: int = 128
 
     def __post_init__(self) -> None:
-        if isinstance(self.percent, bool | str) or not 0 <= self.percent <= 100:
+        if isinstance(self.percent, bool) or not isinstance(self.percent, Real) or not 0 <= self.percent <= 100:
             raise ParameterError(f"percent={self.percent!r} of a background over time must be from 0 to 100.")
         if not isinstance(self.most_frames, Integral) or self.most_frames < 1:
             raise ParameterError(f"most_frames={self.most_frames!r} must be an integer of at least 1.")
