@@ -37,6 +37,12 @@ MIN_FRAMES = EXPONENTIAL.n_parameters
 #: Correction factors above this one are reported.
 LARGE_FACTOR = 10.0
 WAY_OUT = "Give the acquisition times with times= or frame_interval=."
+#: Intensities whose mean is this far below 0, relative to the largest, have too high a background.
+DARK = 0.01
+#: The median of the steps from one value of noise to the next, in standard deviations.
+MEDIAN_STEP = 0.954
+#: Where a curve explains this share of a trace, it is said to change rather than to vary.
+FALLS = 0.5
 #: Factors below 1 by more than rounding are reported.
 BELOW_ONE = 1.0 - 1e-9
 
@@ -162,6 +168,7 @@ def _with_fit(
         aicc={name: tried.aicc for name, tried in choice.tried.items()},
         outliers=tuple(int(position) for position in np.flatnonzero(used)[outlying]),
         warnings=(
+            *_what_is_dark(trace, used),
             *([] if is_judged else [_what_is_not_known(best.model)]),
             *_what_to_leave_out(level, times),
             *_what_needs_a_look(choice, found.factors, asked_for=model),
@@ -336,10 +343,7 @@ def _weights(
 def _what_needs_a_look(choice: Choice, factors: Array, *, asked_for: DecayModel | None) -> tuple[str, ...]:
     fit = choice.fit
     if fit.model == NONE:
-        text = (
-            "the intensity varies, but does not decay beyond its noise: no bleaching is corrected, all factors are 1."
-        )
-        return (text,) if fit.varies and asked_for != NONE else ()
+        return (_what_is_no_decay(choice),) if fit.varies and asked_for != NONE else ()
     texts = _large_factor(factors)
     constant = choice.tried.get(NONE.name)
     if constant is not None and asked_for == fit.model == EXPONENTIAL and not exceeds_noise(constant, fit):
@@ -351,6 +355,35 @@ def _what_needs_a_look(choice: Choice, factors: Array, *, asked_for: DecayModel 
             "The model 'exponential' never falls below a factor of 1.",
         )
     return texts
+
+
+def _what_is_no_decay(choice: Choice) -> str:
+    """Tell noise and drift from an intensity that falls, but in another way than the curves."""
+    nearest = max(choice.tried.values(), key=lambda tried: tried.r2)
+    if nearest.r2 < FALLS:
+        return (
+            "the intensity varies, but does not decay beyond its noise: no bleaching is corrected, all factors are 1."
+        )
+    return (
+        f"the intensity changes, but the nearest curve ('{nearest.model.name}', R2 {nearest.r2:.3f}) misses it by a "
+        f"drift that neighbouring frames share: no bleaching is corrected, all factors are 1. Look at plot(); another "
+        f"background=, exclude= or model='ratio' may help."
+    )
+
+
+def _what_is_dark(trace: Array, used: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Name the frames whose background is too high."""
+    largest = float(trace[used].max())
+    if largest <= 0.0:
+        return ("no frame is brighter than the background: all factors are 1.",)
+    dark = np.flatnonzero(used & (trace < 0.0))
+    steps = np.abs(np.diff(trace[used]))
+    noise = float(np.median(steps)) / MEDIAN_STEP if steps.size else 0.0
+    if dark.size == 0 or -trace[dark].mean() <= max(2.0 * noise, DARK * largest):
+        return ()
+    return (
+        f"the intensity is negative in {dark.size} frames, first in frame {dark[0]}: their background is too high.",
+    )
 
 
 def _what_is_not_known(model: DecayModel) -> str:

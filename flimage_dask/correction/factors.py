@@ -97,9 +97,13 @@ def ratios(curve: Array, at_reference: float) -> Array:
     """
     endless = np.flatnonzero(curve <= ROUNDING * at_reference)
     if endless.size:
+        first = int(endless[0])
+        # What is dark to the end was bleached, or the light was off.
+        to_the_end = first > 0 and len(endless) == len(curve) - first
+        way_out = f"fls[:{first}]" if to_the_end else f"exclude={endless[:5].tolist()}"
         raise FitError(
-            f"the intensity, or the decay fitted to it, reaches 0 at frame {endless[0]}, which no factor can correct. "
-            f"Leave out the frames without fluorescence, such as with fls[:{endless[0]}]."
+            f"the intensity, or the decay fitted to it, reaches 0 at frame {first}, which no factor can correct. "
+            f"Give a lower background, or leave out the frames without fluorescence, such as with {way_out}."
         )
     factors: Array = at_reference / curve
     return factors
