@@ -10,6 +10,7 @@ from ..errors import FitError, ParameterError, SeriesError
 from .background import BackgroundValues, frame_backgrounds
 from .choice import CANDIDATES, Choice, choose, exceeds_noise
 from .decay import DecayFit, given_decay
+from .decay_model import DecayModel
 from .estimate import (
     BLEACHING,
     GIVEN,
@@ -20,7 +21,7 @@ from .estimate import (
     times_or_positions,
 )
 from .factors import Factors, factors_of_curve, factors_of_trace, held
-from .models import EXPONENTIAL, NONE, DecayModel, model_named
+from .models import EXPONENTIAL, NONE, model_named
 from .options import AUTO, RATIO, FitOptions
 from .plateau import frames_before_decay
 from .robust import huber_weights

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .decay import MIN_EFFECTIVE, DecayFit, fit_scaled
-from .models import BIEXPONENTIAL, EXPONENTIAL, LINEAR_EXPONENTIAL, NONE, STRETCHED, DecayModel
+from .decay_model import DecayModel
+from .models import BIEXPONENTIAL, EXPONENTIAL, LINEAR_EXPONENTIAL, NONE, STRETCHED
 from .scaled import ScaledTrace
 
 #: Needed for "bleaching": (n_eff - 1) ln(RSS_constant / RSS_exponential). Steady series of white noise

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from .models import DecayModel
+from .decay_model import DecayModel
+from .model_probe import probe
 from .scaled import ScaledTrace
 from .separable import Optimum, fit_globally
 
@@ -249,6 +250,7 @@ def given_decay(model: DecayModel, trace: ScaledTrace, parameters: Mapping[str, 
     values = [parameter.in_units(parameters[parameter.name], counts, seconds) for parameter in model.parameters]
     n_coefficients = len(model.coefficients)
     coefficients, shape = np.array(values[:n_coefficients]), np.array(values[n_coefficients:])
+    probe(model, trace.tau, shape, shape)
     curve = model.matrix(trace.tau, shape) @ coefficients
     rss = float((trace.intensity - curve) ** 2 @ trace.weights)
     unknown = np.full((len(values), len(values)), np.nan)

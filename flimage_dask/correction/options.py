@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from ..positions import positions_of
-from .models import NONE, DecayModel, model_named
+from .decay_model import DecayModel
+from .models import NONE, model_named
 
 #: The best of several models, if there is bleaching at all.
 AUTO = "auto"

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from .choice import SMOOTH, Choice, choose, exceeds_noise
 from .decay import fit_scaled
-from .models import AMPLITUDE, EXPONENTIAL, NONE, OFFSET, RATE, DecayModel
+from .decay_model import DecayModel
+from .models import AMPLITUDE, EXPONENTIAL, NONE, OFFSET, RATE
 from .scaled import ScaledTrace
 from .separable import fit_nearby, scan_for_rate
 

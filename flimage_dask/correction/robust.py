@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .models import DecayModel
+from .decay_model import DecayModel
 from .scaled import ScaledTrace
 from .separable import fit_globally, fit_nearby
 

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter
 
-from .models import FASTEST, SLOWEST, DecayModel
+from .decay_model import DecayModel
+from .model_probe import probe
+from .models import FASTEST, SLOWEST
 from .scaled import ScaledTrace
 
 Array = NDArray[np.float64]
@@ -78,6 +80,11 @@ def fit_globally(model: DecayModel, trace: ScaledTrace) -> Optimum:
     trace
         With at least as many frames as the model has parameters.
 
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if the columns of the model cannot be fitted, see `model_probe`.
+
     Examples
     --------
     >>> from flimage_dask.correction.models import BIEXPONENTIAL
@@ -88,6 +95,7 @@ def fit_globally(model: DecayModel, trace: ScaledTrace) -> Optimum:
     ([0.2, 0.02], [0.6, 0.3, 0.1])
     """
     limits = _limits(model, trace)
+    probe(model, trace.tau, *np.exp(limits))
     coarse = trace.condensed()
     found = [_descend(model, coarse, start, limits) for start in _deepest(model, coarse, limits)]
     best = min(found, key=_rss_of)
