@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions
-from .correction.models import DecayModel
+from .correction.models import ModelLike
 from .correction.options import FACTOR, FitOptions, Frames
 from .correction.preparation import Background, BackgroundChoice
 from .destination import FLOAT32, Destination, stored_type
@@ -39,7 +39,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         trace: str = POSITIVE_SUM,
         mask: ArrayLike | None = None,
         saturation: float | None = None,
-        model: str | DecayModel = "exponential",
+        model: ModelLike = "exponential",
         exclude: Frames = (),
         robust: bool = False,
         correction: str = FACTOR,
@@ -114,7 +114,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         trace: str = POSITIVE_SUM,
         mask: ArrayLike | None = None,
         saturation: float | None = None,
-        model: str | DecayModel = "exponential",
+        model: ModelLike = "exponential",
         exclude: Frames = (),
         robust: bool = False,
         correction: str = FACTOR,

@@ -15,8 +15,8 @@ from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of, statistic_named
 from .correction.levels import FrameBackground
-from .correction.models import DecayModel
-from .correction.options import FACTOR, RATIO, FitOptions, Frames
+from .correction.models import RATIO, ModelLike
+from .correction.options import FACTOR, FitOptions, Frames
 from .correction.over_time import TimePercentile
 from .correction.preparation import Background, BackgroundChoice, Level, choose_background, values_in_words
 from .correction.profiles import Profile
@@ -126,7 +126,7 @@ class EstimableFrames(FrameSequence[View]):
         trace: str = POSITIVE_SUM,
         mask: ArrayLike | None = None,
         saturation: float | None = None,
-        model: str | DecayModel = "exponential",
+        model: ModelLike = "exponential",
         exclude: Frames = (),
         robust: bool = False,
         correction: str = FACTOR,
@@ -160,9 +160,10 @@ class EstimableFrames(FrameSequence[View]):
             Counts from which a pixel is saturated; by default the largest number of an integer type.
         model
             The curve: "exponential", flimage's; "biexponential", "linear+exponential", "stretched";
-            "auto", the one that describes the trace best, if there is bleaching at all; "none"; a
-            `DecayModel` of your own; or "ratio", which needs no curve: each frame is made as bright as
-            the earliest one.
+            "auto", the one that describes the trace best, if there is bleaching at all; "none"; one of your own; or
+            "ratio", which needs no curve: each frame is made as bright as the earliest one. One of your own is a
+            function ``f(t, rate)`` or ``f(t, rate_1, rate_2)``, which is fitted as ``amplitude f(t, rate) + offset``,
+            a `DecayModel`, or an object with its attributes; see `correction.models`.
         exclude
             Frames that take no part in the fit, such as those of a stimulus: positions, slices, or
             a mask of bool, one a frame. They are corrected too.

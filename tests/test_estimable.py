@@ -188,3 +188,12 @@ def test_saturated_pixels_are_counted_where_frames_carry_background_images(tmp_p
         expected = intensities(fls.fl.compute(), 2.0, trace, [None])[:, 0]
     assert np.array_equal(found.trace, expected)
     assert np.array_equal(found.pixels.n_saturated, (frames == 255).sum((1, 2)))
+
+
+def test_functions_of_one_name_do_not_share_what_is_remembered(fls):
+    found = [
+        fls.estimate_bleaching(BORDER, model=function)
+        for function in (lambda t, rate: np.exp(-rate * t), lambda t, rate: 1.0 / (1.0 + rate * t))
+    ]
+    assert [one.model for one in found] == ["<lambda>", "<lambda>"]
+    assert found[0].rmse != found[1].rmse

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..correction.intensity import POSITIVE_SUM, statistic_named
-from ..correction.models import MODELS
-from ..correction.options import AUTO, CORRECTIONS, FACTOR, RATIO, FitOptions
+from ..correction.models import AUTO, MODELS, RATIO
+from ..correction.options import CORRECTIONS, FACTOR, FitOptions
 from ..errors import ParameterError, SeriesError
 from .images import read_image
 

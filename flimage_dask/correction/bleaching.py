@@ -21,8 +21,8 @@ from .estimate import (
     times_or_positions,
 )
 from .factors import Factors, factors_of_curve, factors_of_trace, held
-from .models import EXPONENTIAL, NONE, model_named
-from .options import AUTO, RATIO, FitOptions
+from .models import AUTO, EXPONENTIAL, NONE, RATIO, model_named
+from .options import FitOptions
 from .plateau import frames_before_decay
 from .robust import huber_weights
 from .scaled import ScaledTrace

@@ -1,7 +1,17 @@
 """Models of the decay: families of curves, each a sum of shapes with linear coefficients.
 
 A model says what the columns of the linear part look like for given rates (and exponents), and the
-fit (`separable`) does the rest. A model of your own is one more `DecayModel`:
+fit (`separable`) does the rest. A curve of your own with an amplitude and an offset is a function of the time
+and of one or two rates, which is the model:
+
+>>> def hyperbola(t, rate):
+...     return 1.0 / (1.0 + rate * t)
+>>> model_named(hyperbola).name
+'hyperbola'
+
+The function gets the time since the earliest frame in units of the span of the series, the rates in the inverse of it,
+and numbers or arrays (m, 1) of rates; so it may depend on their products only, and uses numpy. Any other model is
+one more `DecayModel`, or an object with the same attributes (`LikeDecayModel`):
 
 >>> def columns(tau, rate):
 ...     return 1.0 / (1.0 + rate * tau), np.ones_like(tau)
@@ -14,17 +24,20 @@ fit (`separable`) does the rest. A model of your own is one more `DecayModel`:
 ... )
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from inspect import signature
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
-from .decay_model import DecayModel, Parameter
+from .decay_model import MOST_SHAPE_PARAMETERS, Columns, DecayModel, Parameter
 
 __all__ = [
     "AMPLITUDE",
+    "AUTO",
     "BIEXPONENTIAL",
     "EXPONENTIAL",
     "FASTEST",
@@ -33,9 +46,12 @@ __all__ = [
     "NONE",
     "OFFSET",
     "RATE",
+    "RATIO",
     "SLOWEST",
     "STRETCHED",
     "DecayModel",
+    "LikeDecayModel",
+    "ModelLike",
     "Parameter",
     "model_named",
 ]
@@ -45,31 +61,133 @@ Array = NDArray[np.float64]
 #: Slowest rate that is fitted, a decay by a thousandth over the series; and the fastest, which
 #: loses all but e^-10 from one frame to the next. Beyond, curves cannot be told apart.
 SLOWEST, FASTEST = 1e-3, 10.0
+#: The best of several models, if there is bleaching at all.
+AUTO = "auto"
+#: No curve: each frame is made as bright as the reference.
+RATIO = "ratio"
 
 AMPLITUDE = Parameter("amplitude", counts=1, bleachable=True)
 OFFSET = Parameter("offset", counts=1)
 RATE = Parameter("rate", seconds=-1)
 
 
-def model_named(model: "str | DecayModel") -> DecayModel:
-    """Return a model by its name, or the model itself.
+@runtime_checkable
+class LikeDecayModel(Protocol):
+    """What an object must have to be taken for a `DecayModel`; it may have `slopes` and `canonical` too."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+
+    @property
+    def formula(self) -> str:
+        """The curve in the names of the parameters, for people."""
+
+    @property
+    def columns(self) -> Columns:
+        """``columns(tau, *shape)`` returns one array for each coefficient."""
+
+    @property
+    def coefficients(self) -> Sequence[Parameter]:
+        """The linear parameters, in the order of the columns."""
+
+    @property
+    def shape_parameters(self) -> Sequence[Parameter]:
+        """What the columns depend on."""
+
+
+#: A name; a function ``f(t, rate)`` or ``f(t, rate_1, rate_2)``, which stands for ``amplitude f(t, rate) + offset``;
+#: a `DecayModel`; or an object with its attributes.
+ModelLike: TypeAlias = str | LikeDecayModel | Callable[..., Any]
+
+
+def model_named(model: ModelLike) -> DecayModel:
+    """Return the model that is meant by a name, or one's own.
+
+    Parameters
+    ----------
+    model
+        See `ModelLike`.
 
     Raises
     ------
     ParameterError
-        (a ValueError) if there is none of that name.
+        (a ValueError) if there is none of that name; for something that is no model, or a function that takes
+        no time and one or two rates; and for a model of one's own with a name that means another.
 
     Examples
     --------
     >>> model_named("stretched").formula
     'amplitude exp(-(rate t)^exponent) + offset'
+    >>> def hyperbola(t, rate):
+    ...     return 1.0 / (1.0 + rate * t)
+    >>> model_named(hyperbola).formula
+    'amplitude hyperbola(t, rate) + offset'
     """
+    if isinstance(model, str):
+        if model not in MODELS:
+            raise _no_model(model)
+        return MODELS[model]
+    own = _own_model(model)
+    if own.name in (AUTO, RATIO, *MODELS) and own != MODELS.get(own.name):
+        raise ParameterError(f"the model '{own.name}' of your own has a name that is taken: give it another one.")
+    return own
+
+
+def _own_model(model: LikeDecayModel | Callable[..., Any]) -> DecayModel:
     if isinstance(model, DecayModel):
         return model
-    if model not in MODELS:
-        names = ", ".join(repr(name) for name in MODELS)
-        raise ParameterError(f"model={model!r}: give 'auto', {names}, 'ratio', or a DecayModel of your own.")
-    return MODELS[model]
+    if isinstance(model, LikeDecayModel):
+        given = {field.name: getattr(model, field.name) for field in fields(DecayModel) if hasattr(model, field.name)}
+        return DecayModel(**given)
+    if callable(model):
+        return _model_of_function(model)
+    raise _no_model(model)
+
+
+def _model_of_function(function: Callable[..., Any]) -> DecayModel:
+    name = getattr(function, "__name__", type(function).__name__)
+    rates = _rates_of(function, name)
+    return DecayModel(
+        name,
+        f"amplitude {name}(t, {', '.join(rates)}) + offset",
+        _CurveAndOffset(function),
+        (AMPLITUDE, OFFSET),
+        tuple(Parameter(rate, seconds=-1) for rate in rates),
+    )
+
+
+def _rates_of(function: Callable[..., Any], name: str) -> list[str]:
+    """Return the names of the arguments after the time; those with a default keep it."""
+    try:
+        arguments = signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"model={name}: what it takes is unknown ({error}): wrap it in a function.") from error
+    needed = [argument for argument in arguments if argument.default is argument.empty]
+    by_place = [one.name for one in needed if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    if len(by_place) != len(needed) or not 2 <= len(by_place) <= 1 + MOST_SHAPE_PARAMETERS:
+        raise ParameterError(
+            f"model={name} takes ({', '.join(map(str, arguments))}): expected a function f(t, rate) or "
+            "f(t, rate_1, rate_2). Others are written as a DecayModel."
+        )
+    return by_place[1:]
+
+
+@dataclass(frozen=True)
+class _CurveAndOffset:
+    """The columns of ``amplitude f(t, rate) + offset``; no closure, so that it travels wherever f does."""
+
+    curve: Callable[..., Any]
+
+    def __call__(self, tau: Array, *rates: Any) -> Sequence[Any]:
+        return self.curve(tau, *rates), 1.0
+
+
+def _no_model(model: object) -> ParameterError:
+    names = ", ".join(repr(name) for name in MODELS)
+    return ParameterError(
+        f"model={model!r}: give '{AUTO}', {names}, '{RATIO}', or a function f(t, rate) or DecayModel of your own."
+    )
 
 
 def _constant(tau: Array) -> Sequence[Any]:

@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from ..positions import positions_of
-from .decay_model import DecayModel
-from .models import NONE, model_named
+from .models import AUTO, NONE, RATIO, ModelLike, model_named
 
-#: The best of several models, if there is bleaching at all.
-AUTO = "auto"
-#: No curve: each frame is made as bright as the reference.
-RATIO = "ratio"
 #: How a curve corrects frames; see `FitOptions`.
 FACTOR, BLEACHABLE, ADDITIVE = "factor", "bleachable", "additive"
 CORRECTIONS = (FACTOR, BLEACHABLE, ADDITIVE)
@@ -32,9 +27,9 @@ class FitOptions:
     Parameters
     ----------
     model
-        "exponential" (flimage's), "biexponential", "linear+exponential", "stretched", "none", a
-        `DecayModel` of your own, "auto" for the one that describes the trace best, or "ratio" for no
-        curve: each frame is made as bright as the reference.
+        "exponential" (flimage's), "biexponential", "linear+exponential", "stretched", "none", a function or a
+        `DecayModel` of your own (`models`), "auto" for the one that describes the trace best, or "ratio" for
+        no curve: each frame is made as bright as the reference.
     exclude
         Frames that take no part in the fit, such as those of a stimulus: positions, negative ones from
         the end, slices, or a mask of bool, one a frame. They are corrected too.
@@ -60,7 +55,7 @@ class FitOptions:
     (10, 11, 19)
     """
 
-    model: str | DecayModel = "exponential"
+    model: ModelLike = "exponential"
     exclude: Frames = ()
     robust: bool = False
     correction: str = FACTOR
@@ -68,7 +63,10 @@ class FitOptions:
     parameters: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.model not in (AUTO, RATIO):
+        if not isinstance(self.model, str):
+            # Functions become models at once, so that equal ones are equal, and wrong ones are refused here.
+            object.__setattr__(self, "model", model_named(self.model))
+        elif self.model not in (AUTO, RATIO):
             model_named(self.model)
         if self.correction not in CORRECTIONS:
             names = ", ".join(repr(name) for name in CORRECTIONS)

@@ -404,6 +404,17 @@ def test_a_model_of_ones_own_is_fitted_like_any_other():
     assert pickle.loads(pickle.dumps(found)).summary() == found.summary()
 
 
+def hyperbola(t, rate):
+    return 1 / (1 + rate * t)
+
+
+def test_a_function_is_fitted_with_an_amplitude_and_an_offset():
+    found = fitted(80 / (1 + 0.3 * FRAMES) + 20, model=hyperbola)
+    assert (found.model, found.requested) == ("hyperbola", "hyperbola")
+    assert found.parameters == pytest.approx({"amplitude": 80, "rate": 0.3, "offset": 20})
+    assert found.units == {"amplitude": "counts", "rate": "1/s", "offset": "counts"}
+
+
 def test_the_half_life_is_that_of_the_bleachable_part():
     found = fitted(TWO_RATES, model="biexponential")
     at_half = 60 * np.exp(-0.2 * found.half_life) + 30 * np.exp(-0.02 * found.half_life)
