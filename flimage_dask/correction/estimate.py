@@ -1,7 +1,7 @@
 """What was found out about the bleaching of a series: one value from the fit to the output file."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,8 @@ class BleachingEstimate:
         What was done to the frames before: fields, and backgrounds that have an image for each frame.
     pixels
         How many pixels of each frame were finite and saturated; None for a trace from elsewhere.
+    n_parts
+        Fits that are joined in this estimate, each with a reference of its own; see `joined`.
 
     Notes
     -----
@@ -138,6 +140,7 @@ class BleachingEstimate:
     trace_kind: str = "positive_sum"
     prepared: str = ""
     pixels: PixelCounts | None = None
+    n_parts: int = 1
 
     def __post_init__(self) -> None:
         for name in ARRAYS:
@@ -179,9 +182,14 @@ class BleachingEstimate:
 
     @property
     def bleached_fraction(self) -> float:
-        """Share of the fluorescence lost from the earliest to the latest frame, as the curve has it."""
+        """Share of the fluorescence lost from the earliest to the latest frame, as the curve has it.
+
+        NaN for parts that are joined: each bleaches by itself.
+        """
         if not self.is_corrected:
             return 0.0
+        if self.n_parts > 1:
+            return np.nan
         in_time = self.decay[self.order]
         known = in_time[np.isfinite(in_time)]
         return 1.0 - float(known[-1] / known[0])
@@ -225,6 +233,7 @@ class BleachingEstimate:
             "border_px": self.border_px,
             "trace_kind": self.trace_kind,
             "n_frames": len(self.trace),
+            "n_parts": self.n_parts,
             "most_saturated": None if self.pixels is None else int(self.pixels.n_saturated.max(initial=0)),
             "n_left_out": len(self.left_out),
             "excluded": list(self.excluded),
@@ -291,7 +300,7 @@ class BleachingEstimate:
         return from_json(text)
 
     @classmethod
-    def joined(cls, parts: "Sequence[BleachingEstimate]") -> "BleachingEstimate":
+    def joined(cls, parts: "Iterable[BleachingEstimate]") -> "BleachingEstimate":
         """Join the estimates of consecutive parts of a series, such as trials with a fit each; see `joining`.
 
         Parameters
@@ -307,7 +316,8 @@ class BleachingEstimate:
         Raises
         ------
         ParameterError
-            (a ValueError) for no part, or parts that subtract an image.
+            (a ValueError) for no part, something that is no estimate, parts that subtract an image, or parts
+            whose frames were prepared in different ways.
         """
         from .joining import joined
 
@@ -356,7 +366,7 @@ class BleachingEstimate:
             half_life = f"{self.half_life:.6g} s" if np.isfinite(self.half_life) else "unknown"
             lines += [
                 f"  decay       {self.model}{fit}",
-                f"  half-life   {half_life}, {self.bleached_fraction:.1%} bleached at the end",
+                f"  half-life   {half_life}, {self.bleached_in_words()}",
                 f"  factors     up to {self.largest_factor:.6g} ({self.interval_in_words(6)})",
             ]
         return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])
@@ -366,6 +376,12 @@ class BleachingEstimate:
         largest = int(np.argmax(self.factors))
         low, high = (float(ends[largest]) for ends in self.factor_interval)
         return f"{low:.{digits}g} to {high:.{digits}g}{remark}" if np.isfinite(low) else "interval unknown"
+
+    def bleached_in_words(self) -> str:
+        """Return the bleached share, or that each of several parts has one of its own."""
+        if self.n_parts > 1:
+            return f"{self.n_parts} parts bleach each by itself"
+        return f"{self.bleached_fraction:.1%} bleached at the end"
 
     def aicc_in_words(self) -> list[str]:
         """Return each model that was tried with its AICc above the lowest, the best first; none without another."""

@@ -91,6 +91,7 @@ def from_json(text: str) -> BleachingEstimate:
             trace_kind=str(content["trace_kind"]),
             prepared=str(content.get("prepared", "")),
             pixels=_pixels(content["pixels"]),
+            n_parts=int(content.get("n_parts", 1)),
         )
     except KeyError as error:
         raise ParameterError(f"the estimate has no {error}: write it again with to_json().") from error

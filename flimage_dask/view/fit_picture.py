@@ -173,9 +173,7 @@ def _write_numbers(axes: Axes, estimate: BleachingEstimate) -> None:
         lines += [f"R² {estimate.r2:.6f}, neighbouring residuals correlated by {estimate.neighbour_correlation:.2f}"]
     lines += estimate.parameters_in_words()
     if estimate.is_corrected:
-        lines.append(
-            f"half-life {format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"
-        )
+        lines.append(f"half-life {format_time(estimate.half_life)}, {estimate.bleached_in_words()}")
     if others := estimate.aicc_in_words():
         pairs = [", ".join(others[first : first + 2]) for first in range(0, len(others), 2)]
         lines += ["AICc above the lowest:", *(f"   {pair}" for pair in pairs)]

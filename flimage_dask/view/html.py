@@ -39,7 +39,7 @@ def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     if estimate.is_corrected:
         interval = estimate.interval_in_words(4, ", 68 %")
         rows += [
-            ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
+            ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_in_words()}"),
             ("largest factor", f"{estimate.largest_factor:.4g} ({interval})"),
             *([("R2", f"{estimate.r2:.6f}")] if np.isfinite(estimate.r2) else []),
         ]

@@ -175,7 +175,7 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     interval = estimate.interval_in_words(4, ", 68 %")
     rows += [
         ("model", f"{estimate.model}: {estimate.formula}"),
-        ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_fraction:.1%} bleached at the end"),
+        ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_in_words()}"),
         ("largest factor", f"{estimate.largest_factor:.4g} ({interval})"),
         *([("R2 of the fit", f"{estimate.r2:.6f}")] if isfinite(estimate.r2) else []),
     ]
