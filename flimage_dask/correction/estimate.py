@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ParameterError
 from .background import BackgroundValues
 from .pixels import PixelCounts
 
@@ -24,6 +25,7 @@ NOT_CORRECTED = "not corrected"
 GIVEN = "given"
 #: The model "ratio".
 NO_FIT = "no fit"
+STATUSES = (BLEACHING, NO_BLEACHING, NOT_CORRECTED, GIVEN, NO_FIT)
 
 #: Those with one number a frame.
 ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors", "shifts")
@@ -104,6 +106,11 @@ class BleachingEstimate:
     n_parts
         Fits that are joined in this estimate, each with a reference of its own; see `joined`.
 
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if arrays or the background are of unlike numbers of frames.
+
     Notes
     -----
     The arrays are read-only copies, because an estimate may be shared by several lazy arrays.
@@ -147,6 +154,19 @@ class BleachingEstimate:
             object.__setattr__(self, name, _frozen(getattr(self, name)))
         if isinstance(self.background, np.ndarray):
             object.__setattr__(self, "background", _frozen(self.background))
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        """Refuse arrays, and a background, of other frames than those of the trace."""
+        lengths = {name: len(getattr(self, name)) for name in ARRAYS}
+        if len(set(lengths.values())) != 1:
+            raise ParameterError(f"the arrays of the estimate differ in length: {lengths}.")
+        shape = np.shape(self.background)
+        if len(shape) > 2 or (len(shape) == 1 and shape != self.trace.shape):
+            raise ParameterError(
+                f"the background has shape {shape}; the estimate is of {len(self.trace)} frames: give a number, an "
+                f"array ({len(self.trace)},) with one number a frame, or an image (y, x)."
+            )
 
     @property
     def is_corrected(self) -> bool:
@@ -293,7 +313,7 @@ class BleachingEstimate:
         Raises
         ------
         ParameterError
-            (a ValueError) if the text is no such object.
+            (a ValueError) if the text is no such object, or holds what no estimate can hold.
         """
         from .estimate_json import from_json
 

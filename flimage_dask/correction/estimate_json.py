@@ -18,7 +18,7 @@ few frames are infinite, all others are not a number.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from ..plain_json import as_python
-from .estimate import ARRAYS, NO_BLEACHING, NOT_CORRECTED, BleachingEstimate
+from .checked_json import CheckedObject
+from .estimate import ARRAYS, NO_BLEACHING, NOT_CORRECTED, STATUSES, BleachingEstimate
+from .options import CORRECTIONS
 from .pixels import PixelCounts
 
 FORMAT, FORMAT_VERSION = "flimage_dask bleaching estimate", 1
@@ -52,61 +54,55 @@ def from_json(text: str) -> BleachingEstimate:
     Raises
     ------
     ParameterError
-        (a ValueError) if the text is no such object, or a key is missing or of the wrong kind.
+        (a ValueError) if the text is no such object, or a key is missing or holds what no estimate can hold; it
+        names the key, and the frame.
     """
-    content = _checked(text)
-    try:
-        status, arrays = str(content["status"]), content["arrays"]
-        estimate = BleachingEstimate(
-            model=str(content["model"]),
-            requested=str(content["requested"]),
-            formula=str(content["formula"]),
-            status=status,
-            background=_background(content["backgrounds"]),
-            border_px=content["border_px"],
-            times=_array(arrays["times"]),
-            trace=_array(arrays["trace"]),
-            decay=_array(arrays["decay"]),
-            decay_errors=_array(arrays["decay_errors"]),
-            factors=_array(arrays["factors"]),
-            factor_errors=_array(arrays["factor_errors"]),
-            shifts=_array(arrays["shifts"]),
-            parameters=_numbers(content["parameters"]),
-            standard_errors=_numbers(content["standard_errors"]),
-            units={name: str(unit) for name, unit in content["units"].items()},
-            half_life=_number(
-                content["half_life"], missing=np.inf if status in (NO_BLEACHING, NOT_CORRECTED) else np.nan
-            ),
-            r2=_number(content["r2"]),
-            rmse=_number(content["rmse"]),
-            aicc=_numbers(content["aicc"], missing=np.inf),
-            left_out=_positions(content["left_out"]),
-            excluded=_positions(content["excluded"]),
-            outliers=_positions(content["outliers"]),
-            correction=str(content["correction"]),
-            robust=bool(content["robust"]),
-            warnings=tuple(map(str, content["warnings"])),
-            n_effective=_number(content["n_effective"]),
-            neighbour_correlation=_number(content["neighbour_correlation"]),
-            trace_kind=str(content["trace_kind"]),
-            prepared=str(content.get("prepared", "")),
-            pixels=_pixels(content["pixels"]),
-            n_parts=int(content.get("n_parts", 1)),
-        )
-    except KeyError as error:
-        raise ParameterError(f"the estimate has no {error}: write it again with to_json().") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ParameterError(f"the estimate holds something unexpected: {error}.") from error
-    lengths = {name: len(getattr(estimate, name)) for name in ARRAYS}
-    if len(set(lengths.values())) != 1:
-        raise ParameterError(f"the arrays of the estimate differ in length: {lengths}.")
-    return estimate
+    found = CheckedObject(_checked(text))
+    arrays = found.part("arrays")
+    trace = arrays.array("trace")
+    n_frames = found.whole("n_frames", lowest=1)
+    if n_frames != len(trace):
+        raise found.refusal("n_frames", f"{len(trace)}, the length of the trace")
+    status = _one_of(STATUSES, found, "status")
+    missing_half_life = np.inf if status in (NO_BLEACHING, NOT_CORRECTED) else np.nan
+    return BleachingEstimate(
+        model=found.text("model"),
+        requested=found.text("requested"),
+        formula=found.text("formula"),
+        status=status,
+        background=_background(found),
+        border_px=None if found.is_null("border_px") else found.whole("border_px", lowest=1),
+        times=arrays.array("times"),
+        trace=trace,
+        decay=arrays.array("decay"),
+        decay_errors=arrays.array("decay_errors"),
+        factors=arrays.known_array("factors", above=0.0),
+        factor_errors=arrays.array("factor_errors"),
+        shifts=arrays.known_array("shifts"),
+        **_by_name(found),
+        half_life=found.number("half_life", missing=missing_half_life),
+        r2=found.number("r2"),
+        rmse=found.number("rmse"),
+        aicc=found.numbers("aicc", missing=np.inf),
+        left_out=found.positions("left_out", n_frames),
+        excluded=found.positions("excluded", n_frames),
+        outliers=found.positions("outliers", n_frames),
+        correction=_correction(found),
+        robust=found.flag("robust"),
+        warnings=found.lines("warnings"),
+        n_effective=found.number("n_effective"),
+        neighbour_correlation=found.number("neighbour_correlation"),
+        trace_kind=found.text("trace_kind"),
+        prepared=found.text("prepared") if "prepared" in found else "",
+        pixels=None if found.is_null("pixels") else _pixels(found.part("pixels"), n_frames),
+        n_parts=found.whole("n_parts", lowest=1) if "n_parts" in found else 1,
+    )
 
 
 def _checked(text: str) -> Mapping[str, Any]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ParameterError(f"an estimate is JSON as to_json() writes it; this is none: {error}.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ParameterError(f"an estimate is a JSON object with 'format': '{FORMAT}', as to_json() writes it.")
@@ -118,10 +114,39 @@ def _checked(text: str) -> Mapping[str, Any]:
     return content
 
 
-def _background(values: Any) -> float | NDArray[np.float64]:
+def _one_of(expected: Sequence[str], found: CheckedObject, key: str) -> str:
+    value = found.text(key)
+    if value not in expected:
+        raise found.refusal(key, f"one of {', '.join(map(repr, expected))}")
+    return value
+
+
+def _correction(found: CheckedObject) -> str:
+    """Return what is done to the frames, which parts that are joined may have several of."""
+    text = found.text("correction")
+    if not set(text.split(", ")) <= set(CORRECTIONS):
+        raise found.refusal("correction", f"one of {', '.join(map(repr, CORRECTIONS))}")
+    return text
+
+
+def _by_name(found: CheckedObject) -> dict[str, Any]:
+    """Return what is known of each parameter of the curve."""
+    parameters, errors = found.numbers("parameters"), found.numbers("standard_errors")
+    units = found.texts("units")
+    for key, names in {"standard_errors": set(errors), "units": set(units)}.items():
+        if names != set(parameters):
+            raise found.refusal(key, f"the names of the parameters, {', '.join(parameters) or 'none'}")
+    return {"parameters": parameters, "standard_errors": errors, "units": units}
+
+
+def _background(found: CheckedObject) -> float | NDArray[np.float64]:
+    values = found.content.get("backgrounds")
     if not isinstance(values, list):
-        return _number(values)
-    return _array(values, ndim=2 if values and isinstance(values[0], list) else 1)
+        number = found.number("backgrounds")
+        if np.isnan(number):
+            raise found.refusal("backgrounds", "a number, a list with one a frame, or an image")
+        return number
+    return found.image("backgrounds") if values and isinstance(values[0], list) else found.array("backgrounds")
 
 
 def _listed_pixels(pixels: PixelCounts | None) -> Any:
@@ -131,11 +156,14 @@ def _listed_pixels(pixels: PixelCounts | None) -> Any:
     return {"n_pixels": pixels.n_pixels, "saturation": pixels.saturation, **lists}
 
 
-def _pixels(content: Any) -> PixelCounts | None:
-    if content is None:
-        return None
-    n_finite, n_saturated = (np.array(content[name], np.int64) for name in ("n_finite", "n_saturated"))
-    return PixelCounts(int(content["n_pixels"]), n_finite, n_saturated, content["saturation"])
+def _pixels(found: CheckedObject, n_frames: int) -> PixelCounts:
+    n_pixels = found.whole("n_pixels", lowest=1)
+    lists = {name: found.counts(name, most=n_pixels) for name in ("n_finite", "n_saturated")}
+    for name, values in lists.items():
+        if len(values) != n_frames:
+            raise found.refusal(name, f"{n_frames} numbers, one a frame")
+    saturation = None if found.is_null("saturation") else found.number("saturation")
+    return PixelCounts(n_pixels, saturation=saturation, **lists)
 
 
 def _listed(values: NDArray[np.float64]) -> Any:
@@ -143,22 +171,3 @@ def _listed(values: NDArray[np.float64]) -> Any:
     listed = values.astype(object)
     listed[~np.isfinite(values)] = None
     return listed.tolist()
-
-
-def _array(values: Any, ndim: int = 1) -> NDArray[np.float64]:
-    array = np.array(values, dtype=np.float64)  # None becomes NaN
-    if array.ndim != ndim:
-        raise ValueError(f"an array of {array.ndim} dimensions where {ndim} are expected")
-    return array
-
-
-def _positions(values: Any) -> tuple[int, ...]:
-    return tuple(int(value) for value in values)
-
-
-def _number(value: Any, missing: float = np.nan) -> float:
-    return missing if value is None else float(value)
-
-
-def _numbers(values: Mapping[str, Any], missing: float = np.nan) -> dict[str, float]:
-    return {str(name): _number(value, missing) for name, value in values.items()}

@@ -1,6 +1,7 @@
 """Estimates as text, and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,20 +68,76 @@ def changed(**values):
     return json.dumps(json.loads(made().to_json()) | values)
 
 
+def in_array(name, value):
+    arrays = json.loads(made().to_json())["arrays"]
+    arrays[name][7] = value
+    return changed(arrays=arrays)
+
+
+def with_pixels(**values):
+    pixels = {"n_pixels": 9, "saturation": None, "n_finite": [9] * 40, "n_saturated": [0] * 40}
+    return changed(pixels=pixels | values)
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [
         ("no json", "as to_json.. writes it"),
+        (3, "as to_json.. writes it"),
         ("[1, 2]", "a JSON object with 'format'"),
         ("{}", "a JSON object with 'format'"),
         (changed(format_version=2), "format_version 2; this version of flimage_dask reads 1"),
-        (changed(arrays={}), "has no 'times'"),
-        (changed(r2="high"), "something unexpected"),
-        (changed(units=3), "something unexpected"),
-        (changed(arrays={name: [1, 2] if name == "trace" else [1] for name in ARRAYS}), "differ in length"),
-        (changed(arrays={name: [[1]] for name in ARRAYS}), "2 dimensions where 1"),
+        (changed(arrays={}), "has no 'arrays.trace': write it again"),
+        (changed(arrays=3), "arrays = 3: expected an object"),
+        (changed(r2="high"), 'r2 = "high": expected a number or null'),
+        (changed(units=3), "units = 3: expected an object"),
+        (changed(model=None), "model = null: expected text"),
+        (changed(status="bleached"), "status = \"bleached\": expected one of 'bleaching', "),
+        (changed(correction="factors"), "correction = \"factors\": expected one of 'factor', "),
+        (changed(robust="false"), 'robust = "false": expected true or false'),
+        (changed(warnings="abc"), 'warnings = "abc": expected a list'),
+        (changed(warnings=[3]), r"warnings\[0\] = 3: expected text"),
+        (changed(excluded="12"), 'excluded = "12": expected a list'),
+        (changed(excluded=[3, 40]), r"excluded\[1\] = 40: expected a frame, 0 to 39"),
+        (changed(outliers=[-1]), r"outliers\[0\] = -1: expected a frame"),
+        (changed(left_out=[True]), r"left_out\[0\] = true: expected a frame"),
+        (changed(n_frames=39), "n_frames = 39: expected 40, the length of the trace"),
+        (changed(n_parts=0), "n_parts = 0: expected an integer from 1 on"),
+        (changed(border_px=2.5), "border_px = 2.5: expected an integer from 1 on"),
+        (changed(backgrounds=None), "backgrounds = null: expected a number, a list with one a frame, or an image"),
+        (changed(backgrounds=[1.0] * 39), r"background has shape \(39,\); the estimate is of 40 frames"),
+        (changed(backgrounds=[]), r"background has shape \(0,\)"),
+        (changed(backgrounds=[[1, 2], [3]]), r"backgrounds\[1\] = \[3.0\]: expected 2 numbers"),
+        (changed(backgrounds=[[1, "2"]]), r'backgrounds\[0\]\[1\] = "2": expected a number or null'),
+        (changed(units={"rate": "1/s"}), r"units = .*: expected the names of the parameters, amplitude, rate, offset"),
+        (changed(standard_errors={}), "standard_errors = {}: expected the names of the parameters"),
+        (changed(parameters={"rate": True}), "parameters.rate = true: expected a number or null"),
+        (with_pixels(n_pixels=0), "pixels.n_pixels = 0: expected an integer from 1 on"),
+        (with_pixels(n_finite=[1, 2]), r"pixels.n_finite = \[1, 2\]: expected 40 numbers"),
+        (with_pixels(n_saturated=[-1] * 40), r"pixels.n_saturated\[0\] = -1: expected an integer from 0 to 9"),
+        (in_array("factors", None), r"arrays.factors\[7\] = null: expected a number above 0"),
+        (in_array("factors", 0), r"arrays.factors\[7\] = 0: expected a number above 0"),
+        (in_array("factors", -2), r"arrays.factors\[7\] = -2: expected a number above 0"),
+        (in_array("factors", np.inf), r"arrays.factors\[7\] = Infinity: expected a number above 0"),
+        (in_array("factors", 10**400), r"arrays.factors\[7\] = 1000.*…: expected a number above 0"),
+        (in_array("factors", "1"), r'arrays.factors\[7\] = "1": expected a number above 0'),
+        (in_array("shifts", None), r"arrays.shifts\[7\] = null: expected a number"),
+        (in_array("decay", [1]), r"arrays.decay\[7\] = \[1\]: expected a number or null"),
+        (changed(n_frames=0, arrays={name: [] for name in ARRAYS}), "n_frames = 0: expected an integer from 1 on"),
+        (changed(n_frames=2, arrays={name: [1, 2] if name == "trace" else [1] for name in ARRAYS}), "differ in length"),
     ],
 )
 def test_what_is_no_estimate_is_refused_with_what_is_wrong(text, match):
     with pytest.raises(ParameterError, match=match):
         BleachingEstimate.from_json(text)
+
+
+@pytest.mark.parametrize("background", [np.arange(3.0), [1.0, 2.0], np.zeros((2, 3, 4))])
+def test_a_background_of_other_frames_fits_no_estimate(background):
+    with pytest.raises(ParameterError, match="the estimate is of 40 frames: give a number"):
+        replace(made(), background=background)
+
+
+def test_arrays_of_other_frames_fit_no_estimate():
+    with pytest.raises(ParameterError, match="differ in length"):
+        replace(made(), factors=np.ones(3))
