@@ -104,10 +104,10 @@ def estimate_bleaching(
     """
     fit = FitOptions() if fit is None else fit
     times, trace = np.array(times, np.float64), np.array(trace, np.float64)
+    _check_shape(times, trace)
     measured = np.isfinite(trace)
     excluded = fit.excluded(trace.size)
     used = measured & ~np.isin(np.arange(trace.size), excluded)
-    _check_shape(times, trace)
     origin: dict[str, Any] = {
         "background": background,
         "border_px": border_px,
@@ -131,7 +131,7 @@ def _with_fit(
     times: Array, trace: Array, used: NDArray[np.bool_], fit: FitOptions, n_summed: int, origin: dict[str, Any]
 ) -> BleachingEstimate:
     model = None if fit.model == AUTO else model_named(fit.model)
-    _check_frames(times[used], len(times), EXPONENTIAL if model is None else model, is_given=fit.parameters is not None)
+    _check_frames(times[used], trace, EXPONENTIAL if model is None else model, is_given=fit.parameters is not None)
     choice, outlying = _chosen(model, times[used], trace[used], fit)
     best = choice.fit
     level = np.flatnonzero(used)[[] if fit.parameters is not None else frames_before_decay(choice)]
@@ -204,7 +204,7 @@ def _without_fit(
 ) -> BleachingEstimate:
     """Make each frame as bright as the earliest one."""
     if not used.any():
-        raise FitError(f"a ratio of intensities needs a frame with a finite intensity; none of {times.size} has one.")
+        raise FitError(f"a ratio of intensities needs a frame with a finite intensity; {_what_is_left(trace, 0)}.")
     reference = int(np.flatnonzero(used)[np.argmin(times[used])])
     free = factors_of_trace(times, trace, used, reference, fit.correction, n_summed)
     found = held(free, fit.max_factor)
@@ -297,15 +297,15 @@ def _check_times(times: Array) -> None:
         )
 
 
-def _check_frames(times: Array, n_frames: int, model: DecayModel, *, is_given: bool) -> None:
-    """Refuse too few frames, or too few times, for a model."""
+def _check_frames(times: Array, trace: Array, model: DecayModel, *, is_given: bool) -> None:
+    """Refuse too few times of the frames that are used, of all in a trace, for a model."""
     curve = "an exponential decay" if model == EXPONENTIAL else f"the model '{model.name}'"
     n_used = len(times)
     n_needed = 2 if is_given else MIN_FRAMES if model == EXPONENTIAL else model.min_frames
     if n_used < n_needed:
         fewer = f"The model 'exponential' needs {MIN_FRAMES}; " if n_needed > MIN_FRAMES else ""
         raise FitError(
-            f"{curve} needs at least {n_needed} frames with a finite intensity; {n_used} of {n_frames} have one. "
+            f"{curve} needs at least {n_needed} frames with a finite intensity; {_what_is_left(trace, n_used)}. "
             f"{fewer}model='ratio' and background_correction need no fit and take any number of frames."
         )
     n_times = len(np.unique(times))
@@ -313,6 +313,13 @@ def _check_frames(times: Array, n_frames: int, model: DecayModel, *, is_given: b
         raise SeriesError(f"all {n_used} frames have the same time, {times[0]:g} s. {WAY_OUT}")
     if n_times < model.n_parameters and not is_given:
         raise FitError(f"{curve} needs at least {model.n_parameters} different times, not {n_times}. {WAY_OUT}")
+
+
+def _what_is_left(trace: Array, n_used: int) -> str:
+    """Say how many frames have an intensity, and how many of them are not excluded."""
+    n_finite = int(np.count_nonzero(np.isfinite(trace)))
+    have_one = f"{n_finite} of {trace.size} have one" if n_finite else f"none of {trace.size} has one"
+    return have_one if n_used == n_finite else f"{have_one}, and exclude= leaves {n_used} of them"
 
 
 def _chosen(model: DecayModel | None, times: Array, trace: Array, fit: FitOptions) -> tuple[Choice, NDArray[np.bool_]]:

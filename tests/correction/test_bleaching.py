@@ -200,9 +200,25 @@ def test_unknown_times_are_refused_by_their_frames():
         estimate(times, EXPONENTIAL)
 
 
-def test_times_and_trace_of_unequal_length_are_refused():
+@pytest.mark.parametrize(
+    ("times", "trace"),
+    [(FRAMES[:-1], EXPONENTIAL), (FRAMES, np.zeros((50, 2))), (np.zeros((50, 2)), np.zeros((50, 2))), (3.0, 4.0)],
+)
+def test_times_and_trace_of_unlike_shapes_are_refused(times, trace):
     with pytest.raises(ParameterError, match="same shape"):
-        estimate(FRAMES[:-1], EXPONENTIAL)
+        estimate(times, trace)
+
+
+@pytest.mark.parametrize("exclude", [slice(None), slice(2, None)])
+def test_a_fit_of_which_too_much_is_excluded_is_refused_with_how_much(exclude):
+    n_left = len(FRAMES) - len(FRAMES[exclude])
+    with pytest.raises(FitError, match=f"finite intensity; 50 of 50 have one, and exclude= leaves {n_left} of them"):
+        fitted(EXPONENTIAL, exclude=exclude)
+
+
+def test_a_ratio_of_which_all_is_excluded_is_refused_as_well():
+    with pytest.raises(FitError, match="50 of 50 have one, and exclude= leaves 0 of them"):
+        fitted(EXPONENTIAL, model="ratio", exclude=slice(None))
 
 
 def test_duplicate_times_are_fitted():
@@ -449,7 +465,7 @@ def test_without_the_first_frames_the_reference_is_the_next_one():
 
 
 def test_excluded_frames_are_not_counted():
-    with pytest.raises(FitError, match=r"at least 6 frames.*3 of 50.*'exponential' needs 3"):
+    with pytest.raises(FitError, match=r"at least 6 frames.*leaves 3 of them.*'exponential' needs 3"):
         fitted(EXPONENTIAL, model="biexponential", exclude=slice(3, None))
 
 
