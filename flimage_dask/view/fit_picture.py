@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..correction.estimate import BleachingEstimate
+from .fit_numbers import write_numbers
 from .style import (
     DATA,
     DPI,
@@ -22,6 +23,7 @@ from .style import (
     TimeAxis,
     check_is_png,
     dot_size,
+    ends_of_times,
     from_zero,
     power_of_thousand,
     save,
@@ -29,11 +31,12 @@ from .style import (
     style,
 )
 from .text import counted
-from .units import format_time
 
 #: Reddish purple of Okabe and Ito: frames that the fit does not use, or hardly.
 LEFT_OUT = "#CC79A7"
 HEIGHT = 6.6
+#: Margin below what has no axis, as a share of the height.
+BOTTOM = 0.02
 
 Array = NDArray[np.float64]
 
@@ -94,7 +97,8 @@ def draw_fit(
     _draw_trace(trace, estimate, places)
     _draw_factors(factors, estimate, places)
     _draw_residuals(residuals, estimate, places)
-    _write_numbers(numbers, estimate)
+    _reach_down(numbers)
+    write_numbers(numbers, estimate)
     if path is not None:
         save(figure, Path(path))
     return figure
@@ -110,6 +114,11 @@ class _Places:
         aside = np.zeros(len(estimate.times), np.bool_)
         aside[list(estimate.excluded + estimate.outliers)] = True
         self.aside = aside[self.order]
+        self.starts = _starts_again(estimate.factors[self.order])
+
+    def line(self, axes: Axes, values: Array, label: str) -> None:
+        """Draw a curve, broken where another trial begins."""
+        axes.plot(self._broken(self.times), self._broken(values), color=FIT, linewidth=2.0, label=label)
 
     def dots(self, axes: Axes, values: Array, label: str) -> None:
         """Draw one dot a frame, hollow for those left out."""
@@ -130,7 +139,16 @@ class _Places:
     def band(self, axes: Axes, low: Array, high: Array, label: str) -> None:
         """Fill what lies between two curves, if they are known."""
         if (high > low).any():
-            axes.fill_between(self.times, low, high, color=FIT, alpha=0.3, linewidth=0, label=label)
+            times, low, high = self._broken(self.times), self._broken(low), self._broken(high)
+            axes.fill_between(times, low, high, color=FIT, alpha=0.3, linewidth=0, label=label)
+
+    def _broken(self, values: Array) -> Array:
+        return np.insert(values, self.starts, np.nan)
+
+
+def _starts_again(factors: Array) -> NDArray[np.intp]:
+    """Find the frames (in the order of time) where a factor is back at exactly 1: the reference of another trial."""
+    return np.flatnonzero((factors[1:] == 1.0) & (factors[:-1] != 1.0)) + 1
 
 
 def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
@@ -138,7 +156,7 @@ def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> Non
         values[places.order] / places.counts for values in (estimate.trace, estimate.decay, estimate.decay_errors)
     )
     places.dots(axes, trace, "measured")
-    axes.plot(places.times, decay, color=FIT, linewidth=2.0, label=estimate.model)
+    places.line(axes, decay, estimate.model)
     places.band(axes, decay - errors, decay + errors, "± standard error")
     _finish(axes, "trace and fit", places, f"intensity [{places.counts_label}]")
     axes.set_ylim(*from_zero([trace, decay], 1.1))
@@ -147,47 +165,56 @@ def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> Non
 
 def _draw_factors(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
     low, high = (ends[places.order] for ends in estimate.factor_interval)
-    axes.plot(places.times, estimate.factors[places.order], color=FIT, linewidth=2.0, label="correction factor")
+    places.line(axes, estimate.factors[places.order], "correction factor")
     places.band(axes, low, high, "68 % interval")
     axes.axhline(1.0, color=REFERENCE, linewidth=1.0)
     _finish(axes, "factors", places, "factor")
     axes.set_xlabel(places.label, fontsize=FONT_SIZE)
     if not estimate.is_corrected:
         axes.set_ylim(0.5, 1.5)
-    axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper left")
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="best")
 
 
 def _draw_residuals(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
-    scale = float(np.nanmax(np.abs(estimate.residuals)))
-    power = power_of_thousand(scale)
+    residuals = estimate.residuals[places.order]
+    furthest = _furthest(residuals, places.aside)
+    power = power_of_thousand(furthest)
+    residuals = residuals / 10.0**power
     axes.axhline(0.0, color=FIT, linewidth=2.0)
-    places.dots(axes, estimate.residuals[places.order] / 10.0**power, "")
+    places.dots(axes, residuals, "")
     _finish(axes, "residuals", places, f"trace - fit [{scaled_counts(power)}]")
     axes.set_xlabel(places.label, fontsize=FONT_SIZE)
+    if furthest > 0.0:
+        end = 1.15 * furthest / 10.0**power
+        axes.set_ylim(-end, end)
+        _mark_beyond(axes, places.times, residuals, end)
 
 
-def _write_numbers(axes: Axes, estimate: BleachingEstimate) -> None:
-    axes.set_axis_off()
-    lines = [f"{estimate.status}: {estimate.model}"]
-    if np.isfinite(estimate.r2):
-        lines += [f"R² {estimate.r2:.6f}, neighbouring residuals correlated by {estimate.neighbour_correlation:.2f}"]
-    lines += estimate.parameters_in_words()
-    if estimate.is_corrected:
-        lines.append(f"half-life {format_time(estimate.half_life)}, {estimate.bleached_in_words()}")
-    if others := estimate.aicc_in_words():
-        pairs = [", ".join(others[first : first + 2]) for first in range(0, len(others), 2)]
-        lines += ["AICc above the lowest:", *(f"   {pair}" for pair in pairs)]
-    if n_aside := len(estimate.trace) - estimate.n_fitted:
-        lines.append(f"{counted(n_aside, 'frame')} took no part in the fit")
-    if estimate.warnings:
-        lines.append(f"{counted(len(estimate.warnings), 'warning')}: see the estimate")
-    axes.text(
-        0.0, 1.0, "\n".join(lines), va="top", fontsize=FONT_SIZE - 1.5, linespacing=1.45, transform=axes.transAxes
-    )
+def _furthest(residuals: Array, aside: NDArray[np.bool_]) -> float:
+    """Return the largest residual of the frames that the fit follows; those aside would flatten what is of interest."""
+    followed = residuals[~aside & np.isfinite(residuals)]
+    return float(np.abs(followed).max(initial=0.0))
+
+
+def _mark_beyond(axes: Axes, times: Array, residuals: Array, end: float) -> None:
+    """Point from the end of an axis to the residuals that lie beyond it, and count them."""
+    beyond = np.abs(residuals) > end
+    if not beyond.any():
+        return
+    for chosen, place, marker in ((residuals > end, 0.95, "^"), (residuals < -end, -0.95, "v")):
+        axes.plot(times[chosen], np.full(chosen.sum(), place * end), color=LEFT_OUT, linestyle="none", marker=marker)
+    text = f"{counted(np.count_nonzero(beyond), 'frame')} beyond the axis"
+    axes.set_title(text, fontsize=FONT_SIZE - 1, color=LEFT_OUT, loc="right", pad=6)
 
 
 def _finish(axes: Axes, heading: str, places: _Places, label: str) -> None:
     style(axes)
     axes.set_title(heading, fontsize=TITLE_SIZE, fontweight="bold", loc="left", pad=6)
     axes.set_ylabel(label, fontsize=FONT_SIZE)
-    axes.set_xlim(-0.02 * places.times[-1], 1.02 * places.times[-1])
+    axes.set_xlim(*ends_of_times(places.times))
+
+
+def _reach_down(axes: Axes) -> None:
+    """Let a panel without an axis below take that space too."""
+    place = axes.get_position()
+    axes.set_position((place.x0, BOTTOM, place.width, place.y1 - BOTTOM))

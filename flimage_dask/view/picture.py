@@ -28,6 +28,7 @@ from .style import (
     TimeAxis,
     check_is_png,
     dot_size,
+    ends_of_times,
     from_zero,
     power_of_thousand,
     save,
@@ -240,7 +241,7 @@ def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> No
         style(axes)
         axes.set_title(heading, fontsize=TITLE_SIZE, fontweight="bold", loc="left", pad=6)
         axes.set_xlabel(label, fontsize=FONT_SIZE)
-        axes.set_xlim(-0.02 * times[-1], 1.02 * times[-1])
+        axes.set_xlim(*ends_of_times(times))
         axes.set_ylim(*from_zero([trace, corrected, decay], 1.15))
     right.tick_params(labelleft=False)
     left.set_ylabel(f"sum of a frame [{scaled_counts(power)}]", fontsize=FONT_SIZE)

@@ -76,6 +76,12 @@ def from_zero(values: ArrayLike, stretch: float) -> tuple[float, float]:
     return (stretch * lowest, stretch * highest) if lowest < highest else (0.0, 1.0)
 
 
+def ends_of_times(times: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of an axis of times (n,) from 0 on that shows all of them with a little room."""
+    last = float(times[-1])
+    return (-0.02 * last, 1.02 * last) if last > 0.0 else (-0.5, 0.5)
+
+
 def scaled_counts(power: int) -> str:
     """Name the unit of counts that were divided by a power of ten."""
     return "counts" if power == 0 else f"$10^{{{power}}}$ counts"

@@ -3,7 +3,7 @@ import struct
 import numpy as np
 import pytest
 
-from flimage_dask.correction.bleaching import FitOptions, estimate_bleaching
+from flimage_dask.correction.bleaching import BleachingEstimate, FitOptions, estimate_bleaching
 from flimage_dask.errors import FileError, ParameterError
 
 TIMES = 60.0 * np.arange(50)
@@ -93,3 +93,84 @@ def test_another_kind_of_file_is_refused(tmp_path):
 def test_a_picture_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(FileError, match="cannot be written"):
         made().plot(tmp_path / "missing" / "fit.png")
+
+
+def trials(n, model="exponential"):
+    noise = np.random.default_rng(0).normal(0, 300, (n, 50))
+    parts = [made(DECAY + noise[k], TIMES + 9000 * k, model=model) for k in range(n)]
+    return BleachingEstimate.joined(parts)
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [
+        made(DECAY + np.random.default_rng(0).normal(0, 300, 50), model="auto", exclude=[3, 4]),
+        made(1.4 * DECAY + 4e4 * np.exp(-TIMES / 100), model="auto", robust=True, exclude=[3]),
+        made(model="none"),
+        trials(7),
+        trials(3, "biexponential"),
+    ],
+    ids=["auto", "robust", "none", "seven trials", "three trials"],
+)
+@pytest.mark.parametrize("title", [None, "cells"])
+def test_the_numbers_stay_on_the_page_and_can_be_read(estimate, title):
+    figure = estimate.plot(title=title)
+    (text,) = figure.axes[3].texts
+    extent = text.get_window_extent()
+    assert figure.bbox.x0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= extent.y0 < extent.y1 <= figure.axes[3].bbox.y1 + 1
+    assert text.get_fontsize() >= 6.5
+
+
+def test_parameters_that_find_no_room_are_counted():
+    (text,) = trials(7).plot().axes[3].texts
+    shown = [line for line in text.get_text().splitlines() if "±" in line]
+    assert f"… and {7 * 3 - len(shown)} more parameters" in text.get_text()
+    assert len(shown) > 4
+    assert "bleached at the end" in text.get_text()
+
+
+def test_the_numbers_say_the_largest_factor_and_its_noise():
+    (text,) = made().plot().axes[3].texts
+    assert f"largest factor {made().largest_factor:.4g} (" in text.get_text()
+    assert f"noise gain {made().noise_gain:.3g}" in text.get_text()
+
+
+@pytest.mark.parametrize("options", [{"exclude": [30, 31]}, {"robust": True}], ids=["excluded", "outliers"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_frames_aside_do_not_flatten_the_residuals_of_the_fit(options, sign):
+    noisy = DECAY + np.random.default_rng(0).normal(0, 300, 50)
+    noisy[[30, 31]] += sign * 3e5
+    estimate = made(noisy, **options)
+    residuals = estimate.plot().axes[2]
+    assert residuals.get_ylabel() == "trace - fit [counts]"
+    furthest = np.abs(np.delete(estimate.residuals, [*estimate.excluded, *estimate.outliers])).max()
+    assert furthest < residuals.get_ylim()[1] < 1.5 * furthest
+    assert residuals.get_title(loc="right") == "2 frames beyond the axis"
+    (pointing,) = [line for line in residuals.lines if line.get_marker() == "v^"[sign > 0] and len(line.get_xdata())]
+    assert pointing.get_xdata().tolist() == pytest.approx([30, 31])
+
+
+def test_nothing_lies_beyond_the_axis_of_a_plain_fit():
+    residuals = made(DECAY + np.random.default_rng(0).normal(0, 300, 50), exclude=[4]).plot().axes[2]
+    assert residuals.get_title(loc="right") == ""
+
+
+def test_a_single_frame_is_drawn_without_a_warning():
+    figure = made(DECAY[:1], TIMES[:1], model="ratio").plot()
+    low, high = figure.axes[0].get_xlim()
+    assert low < 0 < high
+
+
+def test_no_line_leads_from_one_trial_to_the_next():
+    figure = trials(3).plot()
+    for axes in figure.axes[:2]:
+        curve = axes.lines[-1 if axes is figure.axes[0] else 0].get_ydata()
+        assert np.flatnonzero(np.isnan(curve)).tolist() == [50, 101]
+        (band,) = axes.collections
+        assert len(band.get_paths()) == 3
+
+
+def test_the_line_of_a_single_fit_is_whole():
+    for axes in made(exclude=[0, 9]).plot().axes[:2]:
+        assert all(np.isfinite(line.get_ydata()).all() for line in axes.lines)
