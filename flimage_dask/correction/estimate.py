@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from .background import BackgroundValues
+from .options import ADDITIVE, BLEACHABLE, FACTOR
 from .pixels import PixelCounts
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ GIVEN = "given"
 #: The model "ratio".
 NO_FIT = "no fit"
 STATUSES = (BLEACHING, NO_BLEACHING, NOT_CORRECTED, GIVEN, NO_FIT)
+
+#: What a correction does to a frame, where it is not multiplied as a whole.
+KINDS = {
+    BLEACHABLE: "bleachable: the part that bleaches is multiplied, the rest stays",
+    ADDITIVE: "additive: counts are added, nothing is multiplied",
+}
 
 #: Those with one number a frame.
 ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors", "shifts")
@@ -172,6 +179,11 @@ class BleachingEstimate:
     def is_corrected(self) -> bool:
         """Whether frames are changed, beyond the background."""
         return self.status not in (NO_BLEACHING, NOT_CORRECTED)
+
+    @property
+    def adds_only(self) -> bool:
+        """Whether frames are corrected by adding counts alone, so that their factors say nothing."""
+        return self.is_corrected and self.correction == ADDITIVE
 
     @property
     def n_fitted(self) -> int:
@@ -344,7 +356,7 @@ class BleachingEstimate:
         return joined(parts)
 
     def plot(self, path: "str | os.PathLike[str] | None" = None, *, title: str | None = None) -> "Figure":
-        """Draw the trace with the fit, the factors and the residuals, each with what is sure about it.
+        """Draw the trace with the fit, the factors (or shifts) and the residuals, each with what is sure about it.
 
         Parameters
         ----------
@@ -387,7 +399,10 @@ class BleachingEstimate:
             lines += [
                 f"  decay       {self.model}{fit}",
                 f"  half-life   {half_life}, {self.bleached_in_words()}",
-                f"  factors     up to {self.largest_factor:.6g} ({self.interval_in_words(6)})",
+                *([f"  correction  {kind}"] if (kind := self.correction_in_words()) else []),
+                f"  shifts      {self.shifts_in_words(6)} a pixel"
+                if self.adds_only
+                else f"  factors     up to {self.largest_factor:.6g} ({self.interval_in_words(6)})",
             ]
         return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])
 
@@ -401,7 +416,15 @@ class BleachingEstimate:
         """Return the bleached share, or that each of several parts has one of its own."""
         if self.n_parts > 1:
             return f"{self.n_parts} parts bleach each by itself"
-        return f"{self.bleached_fraction:.1%} bleached at the end"
+        return f"{self.bleached_in_words()}"
+
+    def correction_in_words(self) -> str:
+        """Return what the correction does to a frame, or nothing where it is the usual factor."""
+        return "" if self.correction == FACTOR else KINDS.get(self.correction, self.correction)
+
+    def shifts_in_words(self, digits: int) -> str:
+        """Return the least and the most that is added to the pixels of a frame."""
+        return f"{self.shifts.min():.{digits}g} to {self.shifts.max():.{digits}g} counts"
 
     def aicc_in_words(self) -> list[str]:
         """Return each model that was tried with its AICc above the lowest, the best first; none without another."""

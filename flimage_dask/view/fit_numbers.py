@@ -47,8 +47,18 @@ def _quality(estimate: BleachingEstimate) -> list[str]:
 def _what_it_does(estimate: BleachingEstimate) -> list[str]:
     if not estimate.is_corrected:
         return []
+    kind = estimate.correction_in_words()
     return [
         f"half-life {format_time(estimate.half_life)}, {estimate.bleached_in_words()}",
+        *([kind] if kind else []),
+        *_change(estimate),
+    ]
+
+
+def _change(estimate: BleachingEstimate) -> list[str]:
+    if estimate.adds_only:
+        return [f"added to each pixel: {estimate.shifts_in_words(4)}"]
+    return [
         f"largest factor {estimate.largest_factor:.4g} ({estimate.interval_in_words(4)})",
         f"noise gain {estimate.noise_gain:.3g} (photon noise of that frame)",
     ]

@@ -1,4 +1,4 @@
-"""A picture of an estimate: the trace with its fit, the factors, the residuals, and the numbers."""
+"""A picture of an estimate: the trace with its fit, the factors (or shifts), the residuals, and the numbers."""
 
 import os
 from pathlib import Path
@@ -92,10 +92,11 @@ def draw_fit(
     if title is not None:
         figure.suptitle(title, fontsize=TITLE_SIZE + 1, fontweight="bold", y=0.985)
     places = _Places(estimate)
-    trace, factors = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+    trace, correction = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     residuals, numbers = figure.add_subplot(grid[1, 0], sharex=trace), figure.add_subplot(grid[1, 1])
     _draw_trace(trace, estimate, places)
-    _draw_factors(factors, estimate, places)
+    draw_changes = _draw_shifts if estimate.adds_only else _draw_factors
+    draw_changes(correction, estimate, places)
     _draw_residuals(residuals, estimate, places)
     _reach_down(numbers)
     write_numbers(numbers, estimate)
@@ -114,7 +115,7 @@ class _Places:
         aside = np.zeros(len(estimate.times), np.bool_)
         aside[list(estimate.excluded + estimate.outliers)] = True
         self.aside = aside[self.order]
-        self.starts = _starts_again(estimate.factors[self.order])
+        self.starts = _starts_again(estimate, self.order)
 
     def line(self, axes: Axes, values: Array, label: str) -> None:
         """Draw a curve, broken where another trial begins."""
@@ -146,9 +147,10 @@ class _Places:
         return np.insert(values, self.starts, np.nan)
 
 
-def _starts_again(factors: Array) -> NDArray[np.intp]:
-    """Find the frames (in the order of time) where a factor is back at exactly 1: the reference of another trial."""
-    return np.flatnonzero((factors[1:] == 1.0) & (factors[:-1] != 1.0)) + 1
+def _starts_again(estimate: BleachingEstimate, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Find the places in an order where a frame is changed by nothing again: the reference of another trial."""
+    unchanged = ((estimate.factors == 1.0) & (estimate.shifts == 0.0))[order]
+    return np.flatnonzero(unchanged[1:] & ~unchanged[:-1]) + 1
 
 
 def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
@@ -160,6 +162,14 @@ def _draw_trace(axes: Axes, estimate: BleachingEstimate, places: _Places) -> Non
     places.band(axes, decay - errors, decay + errors, "± standard error")
     _finish(axes, "trace and fit", places, f"intensity [{places.counts_label}]")
     axes.set_ylim(*from_zero([trace, decay], 1.1))
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="best")
+
+
+def _draw_shifts(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
+    places.line(axes, estimate.shifts[places.order], "added to each pixel")
+    axes.axhline(0.0, color=REFERENCE, linewidth=1.0)
+    _finish(axes, "shifts", places, "shift [counts]")
+    axes.set_xlabel(places.label, fontsize=FONT_SIZE)
     axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="best")
 
 
@@ -198,12 +208,12 @@ def _furthest(residuals: Array, aside: NDArray[np.bool_]) -> float:
 
 def _mark_beyond(axes: Axes, times: Array, residuals: Array, end: float) -> None:
     """Point from the end of an axis to the residuals that lie beyond it, and count them."""
-    beyond = np.abs(residuals) > end
-    if not beyond.any():
+    n_beyond = int((np.abs(residuals) > end).sum())
+    if n_beyond == 0:
         return
     for chosen, place, marker in ((residuals > end, 0.95, "^"), (residuals < -end, -0.95, "v")):
         axes.plot(times[chosen], np.full(chosen.sum(), place * end), color=LEFT_OUT, linestyle="none", marker=marker)
-    text = f"{counted(np.count_nonzero(beyond), 'frame')} beyond the axis"
+    text = f"{counted(n_beyond, 'frame')} beyond the axis"
     axes.set_title(text, fontsize=FONT_SIZE - 1, color=LEFT_OUT, loc="right", pad=6)
 
 

@@ -5,6 +5,7 @@ from html import escape
 import numpy as np
 
 from ..correction.estimate import BleachingEstimate
+from .changes import changes
 from .text import counted, listed, short
 from .units import format_time
 
@@ -37,10 +38,9 @@ def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
         *(("", line) for line in estimate.parameters_in_words()),
     ]
     if estimate.is_corrected:
-        interval = estimate.interval_in_words(4, ", 68 %")
         rows += [
             ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_in_words()}"),
-            ("largest factor", f"{estimate.largest_factor:.4g} ({interval})"),
+            *changes(estimate),
             *([("R2", f"{estimate.r2:.6f}")] if np.isfinite(estimate.r2) else []),
         ]
     if others := estimate.aicc_in_words():

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from ..correction.estimate import NO_BLEACHING, BleachingEstimate
 from ..correction.intensity import POSITIVE_SUM
-from ..correction.options import FACTOR
 from ..memory import peak_memory
 from ..series import FLSeries
 from ..simulate import Simulation
+from .changes import changes
 from .text import aligned, counted, listed, printable, short
 from .units import format_compression, format_size, format_time
 
@@ -172,15 +172,12 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     if not estimate.is_corrected:
         beyond_noise = "none beyond the noise" if estimate.status == NO_BLEACHING else "not to be corrected"
         return [*rows, ("bleaching", f"{beyond_noise}: all factors are 1")]
-    interval = estimate.interval_in_words(4, ", 68 %")
     rows += [
         ("model", f"{estimate.model}: {estimate.formula}"),
         ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_in_words()}"),
-        ("largest factor", f"{estimate.largest_factor:.4g} ({interval})"),
+        *changes(estimate),
         *([("R2 of the fit", f"{estimate.r2:.6f}")] if isfinite(estimate.r2) else []),
     ]
-    if estimate.correction != FACTOR:
-        rows.append(("correction", estimate.correction))
     if estimate.excluded:
         rows.append(("excluded", counted(len(estimate.excluded), "frame")))
     if estimate.outliers:

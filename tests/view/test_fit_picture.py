@@ -95,9 +95,9 @@ def test_a_picture_that_cannot_be_written_says_so(tmp_path):
         made().plot(tmp_path / "missing" / "fit.png")
 
 
-def trials(n, model="exponential"):
+def trials(n, model="exponential", **fit):
     noise = np.random.default_rng(0).normal(0, 300, (n, 50))
-    parts = [made(DECAY + noise[k], TIMES + 9000 * k, model=model) for k in range(n)]
+    parts = [made(DECAY + noise[k], TIMES + 9000 * k, model=model, **fit) for k in range(n)]
     return BleachingEstimate.joined(parts)
 
 
@@ -174,3 +174,32 @@ def test_no_line_leads_from_one_trial_to_the_next():
 def test_the_line_of_a_single_fit_is_whole():
     for axes in made(exclude=[0, 9]).plot().axes[:2]:
         assert all(np.isfinite(line.get_ydata()).all() for line in axes.lines)
+
+
+def test_shifts_are_drawn_where_counts_are_added():
+    estimate = made(correction="additive")
+    figure = estimate.plot()
+    assert labels_of(figure) == ["trace and fit", "shifts", "residuals", ""]
+    assert figure.axes[1].get_ylabel() == "shift [counts]"
+    (shifts,) = [line.get_ydata() for line in figure.axes[1].lines if line.get_label() == "added to each pixel"]
+    np.testing.assert_array_equal(shifts, estimate.shifts)
+    (text,) = figure.axes[3].texts
+    assert "additive: counts are added" in text.get_text()
+    assert f"added to each pixel: 0 to {estimate.shifts.max():.4g} counts" in text.get_text()
+    assert "factor" not in text.get_text()
+
+
+def test_shifts_of_a_trial_do_not_lead_to_the_next():
+    figure = trials(3, correction="additive").plot()
+    (shifts,) = [line.get_ydata() for line in figure.axes[1].lines if line.get_label() == "added to each pixel"]
+    assert np.flatnonzero(np.isnan(shifts)).tolist() == [50, 101]
+
+
+def test_the_numbers_name_a_correction_of_what_bleaches():
+    (text,) = made(correction="bleachable").plot().axes[3].texts
+    assert "bleachable: the part that bleaches" in text.get_text()
+
+
+def test_a_series_that_is_not_corrected_has_factors_of_1_whatever_was_asked_for():
+    figure = made(np.full(50, 3.0), correction="additive").plot()
+    assert labels_of(figure)[1] == "factors"

@@ -28,3 +28,14 @@ def test_names_cannot_smuggle_in_markup():
     text = html(model=model)
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_an_additive_correction_shows_counts_and_no_factor():
+    text = html(correction="additive")
+    assert "additive: counts are added" in text
+    assert "counts to each pixel" in text
+    assert "largest factor" not in text
+
+
+def test_a_correction_of_what_bleaches_is_named():
+    assert "bleachable: the part that bleaches" in html(correction="bleachable")
