@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from .background import BackgroundValues
+from .decay import ROUNDING
 from .options import ADDITIVE, BLEACHABLE, FACTOR
 from .pixels import PixelCounts
 
@@ -33,6 +34,9 @@ KINDS = {
     BLEACHABLE: "bleachable: the part that bleaches is multiplied, the rest stays",
     ADDITIVE: "additive: counts are added, nothing is multiplied",
 }
+
+#: Neighbouring residuals that are more alike than this are worth a word: three frames then count as one.
+ALIKE = 0.5
 
 #: Those with one number a frame.
 ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors", "shifts")
@@ -403,6 +407,7 @@ class BleachingEstimate:
                 f"  shifts      {self.shifts_in_words(6)} a pixel"
                 if self.adds_only
                 else f"  factors     up to {self.largest_factor:.6g} ({self.interval_in_words(6)})",
+                *([f"  residuals   {words}"] if (words := self.residuals_in_words()) else []),
             ]
         return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])
 
@@ -425,6 +430,17 @@ class BleachingEstimate:
     def shifts_in_words(self, digits: int) -> str:
         """Return the least and the most that is added to the pixels of a frame."""
         return f"{self.shifts.min():.{digits}g} to {self.shifts.max():.{digits}g} counts"
+
+    def residuals_in_words(self) -> str:
+        """Return what residuals that follow one another mean, or nothing where they scatter."""
+        # What rounding leaves of an exact curve is smooth too, and means nothing.
+        is_exact = self.rmse <= ROUNDING * float(np.nanmax(np.abs(self.trace)))
+        if is_exact or not (self.is_corrected and self.neighbour_correlation > ALIKE):
+            return ""
+        return (
+            f"neighbours alike, correlated by {self.neighbour_correlation:.2f}: {self.n_fitted} frames count as "
+            f"{self.n_effective:.3g}; the curve may be the wrong one"
+        )
 
     def aicc_in_words(self) -> list[str]:
         """Return each model that was tried with its AICc above the lowest, the best first; none without another."""

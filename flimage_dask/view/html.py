@@ -42,6 +42,7 @@ def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
             ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_in_words()}"),
             *changes(estimate),
             *([("R2", f"{estimate.r2:.6f}")] if np.isfinite(estimate.r2) else []),
+            *([("residuals", words)] if (words := estimate.residuals_in_words()) else []),
         ]
     if others := estimate.aicc_in_words():
         rows.append(("AICc above the lowest", ", ".join(others)))

@@ -177,6 +177,7 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
         ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_in_words()}"),
         *changes(estimate),
         *([("R2 of the fit", f"{estimate.r2:.6f}")] if isfinite(estimate.r2) else []),
+        *([("residuals", words)] if (words := estimate.residuals_in_words()) else []),
     ]
     if estimate.excluded:
         rows.append(("excluded", counted(len(estimate.excluded), "frame")))

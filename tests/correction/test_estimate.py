@@ -43,3 +43,21 @@ def test_what_is_not_corrected_names_no_correction(correction):
     assert found.status == "no bleaching"
     assert not found.adds_only
     assert correction not in repr(found)
+
+
+def test_residuals_that_follow_one_another_are_told():
+    two_rates = made(DECAY + 30 * np.exp(-TIMES / 3))
+    assert two_rates.neighbour_correlation > 0.5
+    words = f"correlated by {two_rates.neighbour_correlation:.2f}: 60 frames count as {two_rates.n_effective:.3g}"
+    assert words in repr(two_rates)
+    assert "the curve may be the wrong one" in repr(two_rates)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [made(), made(100 * np.exp(-TIMES / 15) + 20), made(model="ratio"), made(model="none")],
+    ids=["scattered", "rounding", "no fit", "not corrected"],
+)
+def test_residuals_without_a_message_are_not_mentioned(found):
+    assert found.residuals_in_words() == ""
+    assert "residuals" not in repr(found)

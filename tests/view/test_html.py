@@ -39,3 +39,8 @@ def test_an_additive_correction_shows_counts_and_no_factor():
 
 def test_a_correction_of_what_bleaches_is_named():
     assert "bleachable: the part that bleaches" in html(correction="bleachable")
+
+
+def test_residuals_that_follow_one_another_have_a_row():
+    assert "<td style='text-align:left'>residuals</td>" in html(DECAY + 30 * np.exp(-TIMES / 3))
+    assert "residuals" not in html()

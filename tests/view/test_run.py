@@ -30,3 +30,9 @@ def test_a_correction_of_what_bleaches_is_named_beside_its_factor():
 def test_the_usual_correction_goes_without_saying():
     text, _ = text_of()
     assert "correction" not in text
+
+
+def test_residuals_that_follow_one_another_have_a_line():
+    text, found = text_of(DECAY + 30 * np.exp(-TIMES / 3))
+    assert f"  residuals        {found.residuals_in_words()}\n" in text + "\n"
+    assert "residuals" not in text_of()[0]
