@@ -14,13 +14,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from flimage_dask.correction.background import border_mask
 from flimage_dask.correction.bleaching import estimate_bleaching
 from flimage_dask.correction.choice import EVIDENCE
 from flimage_dask.correction.decay import MIN_EFFECTIVE, fit_decay
 from flimage_dask.correction.estimate import BleachingEstimate
 from flimage_dask.correction.histogram import distribution, match_histograms
 from flimage_dask.correction.models import EXPONENTIAL, NONE
-from flimage_dask.correction.options import FitOptions
+from flimage_dask.correction.options import CORRECTIONS, FitOptions
+from flimage_dask.correction.profiles import Profile
+from flimage_dask.correction.rolling_ball import RollingBall
 from flimage_dask.correction.trace import positive_sums
 from flimage_dask.view.style import DATA, DPI, FIT, FONT_SIZE, REFERENCE, TITLE_SIZE, WIDTH, save, style
 
@@ -60,6 +63,93 @@ def models() -> Figure:
     grid[0, 1].legend(fontsize=SMALL, frameon=False)
     grid[0, 0].set_ylabel("intensity [counts]", fontsize=FONT_SIZE)
     grid[1, 0].set_ylabel("trace - fit", fontsize=FONT_SIZE)
+    return figure
+
+
+def backgrounds() -> Figure:
+    """Draw a frame under an uneven lamp, and what is left of a row of it above several backgrounds."""
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[-1:1:120j, -1:1:160j]
+    lamp = 100 + 25 * x + 10 * y + 35 * x**2 + 20 * y**2
+    cells = np.zeros_like(lamp)
+    for brightness, x0, y0, radius in ((60, -0.5, 0.05, 0.2), (40, 0.0, -0.05, 0.07), (80, 0.5, 0.0, 0.13)):
+        cells[np.hypot((x - x0) * 4 / 3, y - y0) < radius] = brightness
+    frame = rng.poisson(lamp + cells).astype(np.float32)
+    border = border_mask(frame.shape, 20)
+    left_over = {
+        "the mean of the border": frame - frame[border].mean(),
+        'Profile("tilt")': _above(frame, Profile("tilt")),
+        'Profile("poly2o")': _above(frame, Profile("poly2o")),
+        "RollingBall(20)": _above(frame, RollingBall(20)),
+    }
+    figure = _figure(3.6)
+    panels = figure.subplot_mosaic([["frame", 0, 1], ["frame", 2, 3]], width_ratios=(1.25, 1, 1))
+    image, row = panels.pop("frame"), len(frame) // 2
+    image.imshow(frame, cmap="gray", interpolation="nearest")
+    image.axhline(row, color=FIT, linewidth=1.5)
+    image.set(xticks=[], yticks=[])
+    image.set_title("the frame", fontsize=TITLE_SIZE - 1, fontweight="bold", loc="left", pad=6)
+    for axes, (name, pixels) in zip(panels.values(), left_over.items(), strict=True):
+        axes.plot(pixels[row], color=DATA, linewidth=1)
+        axes.plot(cells[row], color=FIT, linewidth=2, linestyle="--")
+        _finish(axes, name)
+        axes.set_ylim(-60, 130)
+    for place, axes in panels.items():
+        axes.tick_params(labelleft=place in (0, 2), labelbottom=place in (2, 3))
+        axes.set_ylabel("left [counts]" if place in (0, 2) else "", fontsize=FONT_SIZE)
+        axes.set_xlabel("column [px]" if place in (2, 3) else "", fontsize=FONT_SIZE)
+    return figure
+
+
+def bleaching_background() -> Figure:
+    """Draw the factors of cells in a medium that bleaches too, with one background and with one a frame."""
+    rng, times = np.random.default_rng(1), np.arange(60.0)
+    medium, cells = 40 * np.exp(-times / 8) + 20, 100 * np.exp(-times / 40)
+    cell = np.zeros((60, 60), np.bool_)
+    cell[20:40, 20:40] = True
+    frames = rng.poisson(medium[:, None, None] + cells[:, None, None] * cell)
+    of_medium, of_cells = frames[:, border_mask(cell.shape, 10)].mean(axis=1), frames[:, cell].mean(axis=1)
+    traces = {
+        '"constant"': (of_cells - of_medium.mean(), REFERENCE),
+        '"per-frame"': (of_cells - of_medium, DATA),
+    }
+    figure = _figure(3.4)
+    left, right = figure.subplots(1, 2)
+    left.plot(times, of_cells, **DOTS, color=THIRD, label="mean of the cells, with the medium below")
+    left.plot(times, of_medium, **DOTS, color=REFERENCE, label="mean of the border")
+    left.axhline(of_medium.mean(), color=REFERENCE, linewidth=1.5, label="its mean over all frames")
+    _finish(left, "a medium that bleaches too", "time [s]", "intensity [counts]")
+    left.set_ylim(0, 190)
+    left.legend(fontsize=SMALL, frameon=False)
+    right.plot(times, cells[0] / cells, color=FIT, linewidth=2, linestyle="--", label="truth")
+    for name, (trace, colour) in traces.items():
+        found = _estimated(times, trace)
+        right.plot(times, found.factors, color=colour, linewidth=2, label=f"background={name}")
+    _finish(right, "factors", "time [s]", "factor")
+    right.legend(fontsize=SMALL, frameon=False)
+    return figure
+
+
+def correction_kinds() -> Figure:
+    """Draw two cells in a steady glow, corrected in each of the three ways: only one fits what the light is."""
+    rng, times, n_pixels = np.random.default_rng(4), np.arange(80.0), 400
+    bleaching, glow = np.exp(-times / 25), 20.0
+    bright, dim = (level * bleaching + glow for level in (100.0, 40.0))
+    cells = rng.poisson(np.stack([bright, dim])[:, :, None], (2, 80, n_pixels)).mean(axis=2)
+    figure = _figure(3.3)
+    panels = figure.subplots(1, 3, sharey=True)
+    for axes, kind in zip(panels, CORRECTIONS, strict=True):
+        found = estimate_bleaching(times, cells.mean(axis=0), background=0.0, fit=FitOptions(correction=kind))
+        for name, cell, start, colour in (
+            ("bright", cells[0], bright[0], DATA),
+            ("dim", cells[1], dim[0], THIRD),
+        ):
+            axes.plot(times, cell * found.factors + found.shifts, **DOTS, color=colour, label=f"the {name} cell")
+            axes.axhline(start, color=FIT, linewidth=1.5, linestyle="--", label="" if name == "bright" else "truth")
+        _finish(axes, f'"{kind}"', "time [s]")
+    panels[0].set_ylabel("mean of a cell [counts]", fontsize=FONT_SIZE)
+    panels[0].set_ylim(0, 175)
+    panels[0].legend(fontsize=SMALL, frameon=False, loc="lower left")
     return figure
 
 
@@ -210,8 +300,25 @@ def noise() -> Figure:
 
 
 PICTURES: dict[str, Callable[[], Figure]] = {
-    function.__name__: function for function in (models, positive_sum, intervals, decision, without_curve, noise)
+    function.__name__: function
+    for function in (
+        backgrounds,
+        bleaching_background,
+        models,
+        positive_sum,
+        correction_kinds,
+        intervals,
+        decision,
+        without_curve,
+        noise,
+    )
 }
+
+
+def _above(frame: NDArray[Any], background: Profile | RollingBall) -> Array:
+    (image,) = background.on(frame.shape, 20).images(frame[None])
+    above: Array = frame - image
+    return above
 
 
 def _estimated(times: Array, trace: Array, model: str = "exponential") -> BleachingEstimate:
