@@ -421,7 +421,7 @@ class BleachingEstimate:
         """Return the bleached share, or that each of several parts has one of its own."""
         if self.n_parts > 1:
             return f"{self.n_parts} parts bleach each by itself"
-        return f"{self.bleached_in_words()}"
+        return f"{self.bleached_fraction:.1%} bleached at the end"
 
     def correction_in_words(self) -> str:
         """Return what the correction does to a frame, or nothing where it is the usual factor."""

@@ -127,7 +127,7 @@ def test_parameters_that_find_no_room_are_counted():
     shown = [line for line in text.get_text().splitlines() if "±" in line]
     assert f"… and {7 * 3 - len(shown)} more parameters" in text.get_text()
     assert len(shown) > 4
-    assert "bleached at the end" in text.get_text()
+    assert "7 parts bleach each by itself" in text.get_text()
 
 
 def test_the_numbers_say_the_largest_factor_and_its_noise():
