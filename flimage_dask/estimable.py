@@ -1,9 +1,9 @@
 """Frames whose intensity and bleaching can be found out, without writing anything."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,9 +110,27 @@ class EstimateOptions:
         return choose_background(of_each_frame, self.border_px, frame_shape, self.fields)
 
 
-def default_background(statistic: str) -> Background:
+def default_background(statistic: str) -> Literal["constant"] | float:
     """Return what is subtracted before the intensity of a frame is found, if nobody says otherwise."""
     return "constant" if statistic == POSITIVE_SUM else 0.0
+
+
+def statistics_named(trace: str | Sequence[str]) -> list[str]:
+    """Return the names of one trace or of several; refuse one that there is not."""
+    statistics = [trace] if isinstance(trace, str) else list(trace)
+    if not statistics:
+        raise ParameterError(f"trace={trace!r}: name at least one.")
+    for statistic in statistics:
+        statistic_named(statistic)
+    return statistics
+
+
+def shared_background(statistics: Sequence[str]) -> Background:
+    """Return what is subtracted before several traces are found, if nobody says otherwise."""
+    backgrounds = {default_background(statistic) for statistic in statistics}
+    if len(backgrounds) > 1:
+        raise ParameterError(f"trace={statistics!r}: beside others, a positive sum needs a background=.")
+    return backgrounds.pop()
 
 
 class EstimableFrames(FrameSequence[View]):
@@ -221,7 +239,7 @@ class EstimableFrames(FrameSequence[View]):
 
     def intensities(
         self,
-        trace: str = "mean",
+        trace: str | Sequence[str] = "mean",
         *,
         labels: ArrayLike | None = None,
         border_px: int = 20,
@@ -230,19 +248,23 @@ class EstimableFrames(FrameSequence[View]):
         flat: ArrayLike | None = None,
         progress: bool | None = None,
     ) -> NDArray[np.float64]:
-        """Measure the intensity of each frame, or of each region in each frame, in one pass.
+        """Measure the intensity of each frame, or of each region in each frame.
 
         Parameters
         ----------
-        trace, border_px, background, dark, flat, progress
-            See `estimate_bleaching`.
+        trace
+            What is measured; see `estimate_bleaching`. Several are measured in one pass over the frames, above
+            one background.
+        border_px, background, dark, flat, progress
+            See `estimate_bleaching`. A positive sum above a constant background needs a second pass.
         labels
             (y, x) integers: each label but 0 is a region with a trace of its own, such as a cell.
 
         Returns
         -------
         numpy.ndarray
-            (n,) float64 [counts]; with `labels` (n, region), in the order of the labels.
+            (n,) float64 [counts]. Several traces make it (n, trace); `labels` add the axis of the regions,
+            in the order of the labels.
 
         Raises
         ------
@@ -259,10 +281,13 @@ class EstimableFrames(FrameSequence[View]):
         >>> fls.intensities(labels=[[1, 2, 2], [1, 2, 2]])
         array([[1. , 3.5],
                [2. , 4.5]])
+        >>> fls.intensities(["median", "percentile-100"])
+        array([[2.5, 5. ],
+               [3.5, 6. ]])
         """
-        statistic_named(trace)
+        statistics = statistics_named(trace)
         choice = choose_background(
-            default_background(trace) if background is None else background,
+            shared_background(statistics) if background is None else background,
             border_px,
             self._frame_shape(),
             Fields.of(dark, flat),
@@ -274,8 +299,9 @@ class EstimableFrames(FrameSequence[View]):
         with track(2 * len(self), "measuring", progress, frame_bytes=source.index.frames.image_bytes) as shown:
             runner = BlockRunner(shown.advance)
             level = with_image(source, choice.level, runner)
-            _, found = background_and_traces(source, level, border_px, trace, regions, runner)
-        return found[:, 0] if labels is None else found
+            _, found = background_and_traces(source, level, border_px, statistics, regions, runner)
+        of_regions = found if labels is not None else found[..., 0]
+        return of_regions[:, 0] if isinstance(trace, str) else of_regions
 
     def _request(self, options: EstimateOptions, background: Level) -> EstimateRequest:
         # As positions, so that the same frames named in another way make the same request.

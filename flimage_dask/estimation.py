@@ -87,9 +87,9 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
         background, trace = _background_and_sums_of(source, level, request.border_px, counting)
     else:
         background, traces = background_and_traces(
-            source, level, request.border_px, request.trace.statistic, [request.trace.region], counting
+            source, level, request.border_px, [request.trace.statistic], [request.trace.region], counting
         )
-        trace = traces[:, 0]
+        trace = traces[:, 0, 0]
     found = estimate_bleaching(
         request.times,
         trace,
@@ -105,7 +105,19 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
         trace_kind=request.trace.in_words,
         prepared="" if source.preparation is None else source.preparation.in_words,
         pixels=pixels,
-        warnings=found.warnings + texts,
+        warnings=found.warnings + texts + _what_is_unknown(background),
+    )
+
+
+def _what_is_unknown(background: BackgroundValues) -> tuple[str, ...]:
+    """Name the frames whose own background nobody knows."""
+    unknown = np.flatnonzero(np.isnan(background))
+    if np.ndim(background) != 1 or unknown.size == 0:
+        return ()
+    frames = "1 frame" if len(unknown) == 1 else f"{len(unknown)} frames"
+    return (
+        f"the background of {frames} is unknown, first of frame {unknown[0]}: no pixel of its region is finite, and "
+        f"all pixels of a frame less it are NaN. Give another region=, or one background= for all frames.",
     )
 
 

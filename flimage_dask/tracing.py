@@ -92,7 +92,7 @@ def background_and_traces(
     source: FrameSource,
     background: KnownLevel,
     border_px: int,
-    statistic: str,
+    statistics: Sequence[str],
     regions: Sequence[Places],
     runner: Runner,
 ) -> tuple[BackgroundValues, NDArray[np.float64]]:
@@ -104,7 +104,7 @@ def background_and_traces(
         Where the frames are.
     background, border_px
         "constant", the mean of the borders' means; levels, one a frame; a number or an image (y, x) [counts].
-    statistic, regions
+    statistics, regions
         See `correction.intensity.intensities`.
     runner
         Told of twice the number of frames in total.
@@ -114,7 +114,7 @@ def background_and_traces(
     background
         A number, (n,) numbers or the image [counts].
     traces
-        (n, region) float64 [counts].
+        (n, statistic, region) float64 [counts].
 
     Notes
     -----
@@ -123,20 +123,20 @@ def background_and_traces(
     """
     n_frames = len(source.index.frames)
     if not isinstance(background, str | FrameLevels):
-        traces = np.concatenate(runner.measure(source, intensities, background, statistic, regions))
+        traces = np.concatenate(runner.measure(source, _intensities, background, statistics, regions))
         runner.on_frames(n_frames)
         return background, traces
-    if is_constant(background) and statistic == POSITIVE_SUM:
+    if is_constant(background) and POSITIVE_SUM in statistics:
         level = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
-        return level, np.concatenate(runner.measure(source, intensities, level, statistic, regions))
+        return level, np.concatenate(runner.measure(source, _intensities, level, statistics, regions))
     wanted = background if isinstance(background, FrameLevels) else border_px
-    pairs = runner.measure(source, _levels_and_intensities, wanted, statistic, regions)
+    pairs = runner.measure(source, _levels_and_intensities, wanted, statistics, regions)
     runner.on_frames(n_frames)
     found = np.concatenate([values for values, _ in pairs])
     traces = np.concatenate([values for _, values in pairs])
     levels: BackgroundValues = found if isinstance(background, FrameLevels) else mean_background(found)
-    if statistic != POSITIVE_SUM:
-        traces -= np.broadcast_to(levels, n_frames)[:, None]
+    moves = [place for place, statistic in enumerate(statistics) if statistic != POSITIVE_SUM]
+    traces[:, moves] -= np.broadcast_to(levels, n_frames)[:, None, None]
     return levels, traces
 
 
@@ -153,13 +153,21 @@ def mean_background(means: NDArray[np.float64]) -> float:
     return float(np.nanmean(means))
 
 
+def _intensities(
+    block: NDArray[Any], background: BackgroundValues, statistics: Sequence[str], regions: Sequence[Places]
+) -> NDArray[np.float64]:
+    """Measure intensities (frame, statistic, region)."""
+    return np.stack([intensities(block, background, statistic, regions) for statistic in statistics], axis=1)
+
+
 def _levels_and_intensities(
-    block: NDArray[Any], wanted: FrameLevels | int, statistic: str, regions: Sequence[Places]
+    block: NDArray[Any], wanted: FrameLevels | int, statistics: Sequence[str], regions: Sequence[Places]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find the levels that are wanted, or the means of a border of that width, and the intensities."""
     levels = wanted.of(block) if isinstance(wanted, FrameLevels) else border_means(block, wanted)
-    above: BackgroundValues = levels if statistic == POSITIVE_SUM else 0.0
-    return levels, intensities(block, above, statistic, regions)
+    above = [levels if statistic == POSITIVE_SUM else 0.0 for statistic in statistics]
+    found = [intensities(block, *measured, regions) for measured in zip(above, statistics, strict=True)]
+    return levels, np.stack(found, axis=1)
 
 
 def _measured_and_counted(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import flimage_dask.estimation as estimation
 from flimage_dask import (
     BleachingEstimate,
+    BleachingWarning,
     FLImage,
     FLSeries,
     FrameBackground,
@@ -365,6 +366,30 @@ def test_the_real_mitochondria_bleach_alike_above_any_background_of_their_border
         flat = part.background_corrected(Profile("poly2o")).compute()
     assert np.allclose(found["per-frame"], found["offset"], rtol=1e-5)
     assert abs(flat[:, border_mask(flat.shape[1:], 20)].mean()) < 1e-5
+
+
+def test_the_real_mitochondria_need_a_background_for_each_frame(mito_path):
+    each = ["per-frame", FrameBackground("median"), FrameBackground("percentile-10", "frame")]
+    with FLSeries(h5file=mito_path, h5mode="r") as fls:
+        bright = fls[0].fl > np.percentile(fls[0].fl, 90)
+        factors = [fls.estimate_bleaching(background=found, model="auto").largest_factor for found in each]
+        with pytest.warns(BleachingWarning, match="the correction factor reaches 2.313e"):
+            hopeless = fls.estimate_bleaching(background="constant", trace="mean", mask=bright, model="auto")
+        darkest = fls.intensities(background="per-frame", labels=bright).min()
+        of_one = fls.estimate_bleaching(background="constant", model="auto").largest_factor
+    assert hopeless.largest_factor > 1e4
+    assert darkest > 0
+    assert max(factors) < 1.1 * min(factors) < 0.7 * of_one
+
+
+def test_a_frame_whose_background_is_unknown_is_named(bleaching_frames):
+    frames, times = bleaching_frames
+    frames = frames.copy()
+    frames[4, :BORDER], frames[4, -BORDER:], frames[4, :, :BORDER], frames[4, :, -BORDER:] = 4 * [np.nan]
+    fls = FLSeries([FLImage(frame, {"time": time}) for frame, time in zip(frames, times, strict=True)])
+    with pytest.warns(BleachingWarning, match="background of 1 frame is unknown, first of frame 4: .* another region="):
+        found = fls.estimate_bleaching(BORDER, background="per-frame")
+    assert found.left_out == (4,)
 
 
 # --- Written beside the frames.

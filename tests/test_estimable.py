@@ -87,6 +87,25 @@ def test_every_region_has_a_trace_of_its_own(fls, n_read):
     assert sum(n_read) == 12
 
 
+@pytest.mark.parametrize("background", [None, "constant", "per-frame", 3.0])
+def test_several_traces_come_from_one_pass(fls, n_read, background):
+    traces = ["mean", "median", "percentile-90"]
+    labels = np.ones((24, 30), int) + CELL
+    options = {"border_px": BORDER, "background": background}
+    found = fls.intensities(traces, labels=labels, **options)
+    assert found.shape == (12, 3, 2)
+    assert sum(n_read) == 12
+    for place, trace in enumerate(traces):
+        assert np.array_equal(found[:, place], fls.intensities(trace, labels=labels, **options))
+    assert np.array_equal(fls.intensities(traces, **options)[:, 1], fls.intensities("median", **options))
+
+
+def test_a_positive_sum_is_measured_beside_others_above_one_background(fls):
+    found = fls.intensities(["positive_sum", "mean"], border_px=BORDER, background="constant")
+    assert np.array_equal(found[:, 0], fls.intensities("positive_sum", border_px=BORDER))
+    np.testing.assert_allclose(found[:, 1], fls.intensities(border_px=BORDER, background="constant"), rtol=1e-12)
+
+
 @pytest.mark.parametrize("trace", ["positive_sum", "mean", "percentile-90"])
 def test_the_intensity_of_whole_frames_is_the_trace_of_an_estimate(fls, trace):
     found = fls.intensities(trace, border_px=BORDER)
@@ -114,6 +133,9 @@ def test_bad_labels_are_refused(fls):
         fls.intensities(labels=np.ones((2, 2), int))
     with pytest.raises(ParameterError, match="trace='max'"):
         fls.intensities("max")
+    for several in ([], ["mean", "positive_sum"], ["mean", "max"]):
+        with pytest.raises(ParameterError, match="trace="):
+            fls.intensities(several)
 
 
 def test_a_series_without_a_finite_border_needs_a_number(tmp_path):
