@@ -14,18 +14,18 @@ from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import ModelLike
 from .correction.options import FACTOR, FitOptions, Frames
 from .correction.preparation import Background, BackgroundChoice
-from .destination import FLOAT32, Destination, stored_type
 from .errors import ParameterError, SeriesError
 from .estimable import EstimateOptions, as_mask
-from .estimation import EstimateRequest, lazy_estimate, name_of, remember
-from .execution import NewSeries, check_columns, write_series
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
-from .lazy import lazy_series
-from .lazy_correction import bleach_corrected
+from .lazy.arrays import lazy_series
+from .lazy.corrected import bleach_corrected
+from .lazy.estimation import EstimateRequest, lazy_estimate, name_of, remember
 from .processable import ProcessableFrames
 from .progress import SharedCounter, counting
-from .provenance import Provenance
+from .running.destination import FLOAT32, Destination, stored_type
+from .running.execution import NewSeries, check_columns, write_series
+from .running.provenance import Provenance
 
 
 class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
@@ -165,7 +165,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             Group bytes of equal significance; by default what makes a sample of the output smaller.
         memory
             What the run may add to the memory of the process, such as ``"1 GiB"``; see
-            `flimage_dask.budget.plan_memory`.
+            `flimage_dask.running.budget.plan_memory`.
         overwrite
             Replace a file that exists.
         resume

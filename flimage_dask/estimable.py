@@ -8,8 +8,6 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .block_runner import BlockRunner, workers_for
-from .budget import LARGEST_BLOCK, LARGEST_PART, plan_memory
 from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
@@ -22,13 +20,15 @@ from .correction.preparation import Background, BackgroundChoice, Level, choose_
 from .correction.profiles import Profile
 from .correction.rolling_ball import RollingBall
 from .errors import ParameterError, SeriesError
-from .estimation import EstimateRequest, estimate_once, with_image
-from .frame_source import FrameSource
+from .lazy.block_runner import BlockRunner, workers_for
+from .lazy.estimation import EstimateRequest, estimate_once, with_image
+from .lazy.frame_source import FrameSource
+from .lazy.tracing import background_and_traces
 from .notices import BleachingWarning, warn
 from .progress import both, ignore_progress, track
-from .scheduling import Resources, leaves_parts
+from .running.budget import LARGEST_BLOCK, LARGEST_PART, plan_memory
+from .running.scheduling import Resources, leaves_parts
 from .sequence import FrameSequence, View
-from .tracing import background_and_traces
 
 #: Times are the same if they differ by less, relative to that from the first frame to the last.
 _SAME_TIMES = 0.01

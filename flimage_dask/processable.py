@@ -8,25 +8,25 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .block_runner import BlockRunner
 from .correction.denoise import denoise_tv
 from .correction.fields import Fields
 from .correction.histogram import check_variant, distribution, match_histograms
 from .correction.preparation import Background, BackgroundChoice, KnownLevel, choose_background
 from .correction.restoration import load_restoration
-from .destination import Destination
 from .errors import FrameNotFoundError, ParameterError
 from .estimable import EstimableFrames
-from .estimation import with_image
-from .execution import NewSeries, write_series
 from .hdf5.backgrounds import NO_BACKGROUND, FittedBackground, SharedBackground, StoredBackground
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
-from .lazy import lazy_series
-from .lazy_correction import background_corrected
+from .lazy.arrays import lazy_series
+from .lazy.block_runner import BlockRunner
+from .lazy.corrected import background_corrected
+from .lazy.estimation import with_image
 from .positions import as_position
 from .progress import SharedCounter, counting
-from .provenance import Provenance
+from .running.destination import Destination
+from .running.execution import NewSeries, write_series
+from .running.provenance import Provenance
 from .sequence import View
 
 

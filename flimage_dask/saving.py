@@ -7,14 +7,14 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .destination import Destination, stored_type
 from .errors import ParameterError
 from .estimable import as_times
-from .execution import NewSeries, write_series
 from .hdf5.attributes import Column, Columns
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
-from .provenance import Provenance
+from .running.destination import Destination, stored_type
+from .running.execution import NewSeries, write_series
+from .running.provenance import Provenance
 from .sequence import FrameSequence
 
 

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from .errors import FrameNotFoundError, ParameterError, SeriesError
 from .fluorescence import BackgroundData, Fluorescence
-from .frame_source import FrameSource
 from .hdf5.attributes import Column, Columns, read_column, read_columns
 from .hdf5.changes import FRAMES, IMAGES, Remembered
 from .hdf5.index import SeriesIndex, index_series
 from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, path_of, where
 from .hdf5.source import origin_of
 from .image import FLImage
-from .lazy import LazySeries, lazy_series
+from .lazy.arrays import LazySeries, lazy_series
+from .lazy.frame_source import FrameSource
 from .meta import META_KEYS_FL
 from .positions import as_position, positions_of
 from .progress import track

@@ -5,7 +5,6 @@ import numpy as np
 from dask.base import tokenize
 
 from .errors import SeriesError
-from .frame_source import FrameSource
 from .hdf5.attributes import read_column
 from .hdf5.changes import EVERYTHING, FRAMES, IMAGES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
@@ -14,6 +13,7 @@ from .hdf5.index import SeriesIndex
 from .hdf5.layout import IDENTIFIER, check_no_gap, count_frames, frame_name, gap_error, is_writable, where
 from .hdf5.reader import open_reader
 from .hdf5.source import source_of
+from .lazy.frame_source import FrameSource
 
 _WHOLE = "has no gap"
 _NAMES = "numbers by identifier"

@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import flimage_dask.estimation as estimation
+import flimage_dask.lazy.estimation as estimation
 from flimage_dask import (
     BleachingEstimate,
     BleachingWarning,
@@ -26,10 +26,10 @@ from flimage_dask import (
     TimePercentile,
     to_hdf5,
 )
-from flimage_dask.block_runner import BlockRunner
 from flimage_dask.correction.background import border_mask
 from flimage_dask.errors import ParameterError, UnfinishedRunError
-from flimage_dask.part_run import PartRun
+from flimage_dask.lazy.block_runner import BlockRunner
+from flimage_dask.running.part_run import PartRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:the correction factor reaches")
 
@@ -343,7 +343,7 @@ def test_the_output_names_the_background_and_the_fields(fls, tmp_path, backgroun
     ids=str,
 )
 def test_what_does_not_fit_is_refused_before_anything_is_read(fls, tmp_path, monkeypatch, options, message):
-    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
     for call in (
         fls.bleach_corrected,
         fls.estimate_bleaching,

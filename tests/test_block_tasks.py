@@ -9,8 +9,8 @@ import pytest
 from distributed import Client
 
 from flimage_dask import FLSeries, to_hdf5
-from flimage_dask.block_tasks import BlockTasks
-from flimage_dask.scheduling import ThisProcess
+from flimage_dask.running.block_tasks import BlockTasks
+from flimage_dask.running.scheduling import ThisProcess
 
 SHAPE = (4, 5)
 

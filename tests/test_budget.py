@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flimage_dask.budget import LARGEST_BLOCK, plan_memory
 from flimage_dask.errors import ParameterError
+from flimage_dask.running.budget import LARGEST_BLOCK, plan_memory
 from flimage_dask.simulate import Simulation
 
 from .conftest import write_series_file
@@ -90,7 +90,7 @@ def test_the_smallest_budget_that_a_message_names_is_enough():
 MEASURE = """
 import json, sys
 from flimage_dask import FLSeries
-from flimage_dask.budget import plan_memory
+from flimage_dask.running.budget import plan_memory
 from flimage_dask.memory import peak_memory
 
 path, out, memory = sys.argv[1:]

@@ -17,11 +17,11 @@ import pytest
 from distributed import Client
 
 from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning, cluster, estimation, to_hdf5
-from flimage_dask.block_tasks import BlockTasks
-from flimage_dask.cluster import Cluster
 from flimage_dask.errors import ClusterError, FileError, OutputExistsError, UnfinishedRunError
 from flimage_dask.hdf5.leftovers import find_leftovers
 from flimage_dask.hdf5.parts import PartFolder
+from flimage_dask.running.block_tasks import BlockTasks
+from flimage_dask.running.cluster import Cluster
 from flimage_dask.view.leftovers import leftovers_text
 
 from .conftest import make_bleaching_frames, write_series_file
@@ -300,7 +300,7 @@ def test_tasks_carry_a_piece_of_a_series_not_its_index(tmp_path):
 
 
 def test_workers_that_do_not_see_the_folder_are_named(client, tmp_path, monkeypatch):
-    monkeypatch.setattr("flimage_dask.cluster._try_folder", lambda probe: "'far' does not see the folder 'x'")
+    monkeypatch.setattr("flimage_dask.running.cluster._try_folder", lambda probe: "'far' does not see the folder 'x'")
     with pytest.raises(
         ClusterError, match=r"the worker tcp://127.0.0.1:\d+ on 'far' does not see .* file system that all"
     ):
@@ -384,7 +384,7 @@ def test_an_estimate_is_not_made_again(client, fls, tmp_path, monkeypatch):
             fls.bleach_correction(path, BORDER)
     assert "resume=True" in caught.value.__notes__[0]
     estimation._kept.clear()
-    monkeypatch.setattr("flimage_dask.estimation.estimate", None)
+    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", None)
     found = fls.bleach_correction(path, BORDER, resume=True)
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
     assert np.array_equal(values(path), values(tmp_path / "threads.h5"))

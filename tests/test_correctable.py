@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from distributed import Client
 
-import flimage_dask.estimation as estimation
+import flimage_dask.lazy.estimation as estimation
 from flimage_dask import BleachingEstimate, BleachingWarning, FLImage, FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.correction.models import AMPLITUDE, OFFSET, RATE, DecayModel
 from flimage_dask.correction.trace import Band
@@ -30,7 +30,7 @@ from flimage_dask.errors import (
     SeriesError,
 )
 from flimage_dask.hdf5.reader import ByteRangeReader
-from flimage_dask.provenance import Provenance
+from flimage_dask.running.provenance import Provenance
 
 from .conftest import make_bleaching_frames, write_series_file
 
@@ -107,7 +107,7 @@ def test_the_lazy_result_is_what_is_written(fls, tmp_path):
 
 
 def test_nothing_is_read_before_something_is_computed(fls, monkeypatch):
-    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
     fls.bleach_corrected(BORDER)
 
 
@@ -134,7 +134,7 @@ def test_an_estimate_serves_another_series(fls):
 
 def test_an_estimate_that_is_given_is_applied_and_recorded(fls, tmp_path, monkeypatch):
     estimate = BleachingEstimate.from_json(fls.estimate_bleaching(BORDER, model="auto").to_json())
-    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
     with multiprocessing.Manager() as manager:
         count, max_count = manager.Value("i", 0), manager.Value("i", 0)
         found = fls.bleach_correction(tmp_path / "out.h5", 1, count=count, max_count=max_count, estimate=estimate)
@@ -542,7 +542,7 @@ def test_the_same_frames_named_in_another_way_share_an_estimate(fls):
 
 
 def test_an_unknown_model_is_refused_before_anything_is_read(fls, monkeypatch):
-    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
     with pytest.raises(ParameterError, match="model='cubic'"):
         fls.bleach_corrected(BORDER, model="cubic")
     with pytest.raises(ParameterError, match="exclude= names 12"):
@@ -605,7 +605,7 @@ def test_the_user_chooses_how_frames_are_stored_and_the_output_tells(fls, tmp_pa
 
 
 def test_a_storage_that_cannot_be_had_is_refused_before_anything_is_read(fls, tmp_path, monkeypatch):
-    monkeypatch.setattr("flimage_dask.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
     with pytest.raises(ParameterError, match="compression='rar'"):
         fls.bleach_correction(tmp_path / "out.h5", BORDER, compression="rar")
     assert list(tmp_path.glob("*out*")) == []

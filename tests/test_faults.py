@@ -165,7 +165,7 @@ def test_a_worker_is_stopped_for_a_while(hands, client, tmp_path):
 
 
 def test_a_worker_is_lost_while_workers_are_asked_what_they_see(hands, client, tmp_path, monkeypatch):
-    monkeypatch.setattr("flimage_dask.cluster._try_folder", partial(die_once, tmp_path / "died"))
+    monkeypatch.setattr("flimage_dask.running.cluster._try_folder", partial(die_once, tmp_path / "died"))
     (tmp_path / "mended").touch()
     to_hdf5(frames_with(kill_always, tmp_path), tmp_path / "out.h5")
     assert (tmp_path / "died").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flimage_dask import FLImage, FLSeries
-from flimage_dask.frame_source import KeptBlocks
+from flimage_dask.lazy.frame_source import KeptBlocks
 
 WHOLE = (slice(None), slice(None))
 FRAMES = np.arange(6)

@@ -13,7 +13,7 @@ from distributed import Client
 
 from flimage_dask import FLSeries, to_hdf5
 from flimage_dask.process_local import ProcessLocal
-from flimage_dask.scheduling import ThisProcess, active_workers
+from flimage_dask.running.scheduling import ThisProcess, active_workers
 
 N_THREADS = 6
 

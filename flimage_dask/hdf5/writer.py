@@ -15,7 +15,6 @@ import numpy as np
 from h5py import h5d, h5g, h5o
 from numpy.typing import NDArray
 
-from ..budget import MOST_WAITING_BYTES
 from ..errors import FileError, ParameterError
 from ..process_local import ProcessLocal
 from .attributes import AttributeWriter, Columns, split_constant
@@ -31,6 +30,9 @@ from .layout import (
     write_attributes,
 )
 from .output import check_space, writing_in
+
+#: Encoded frames that wait for their turn, at most.
+MOST_WAITING_BYTES = 64 << 20
 
 # What HDF5 adds to the pixels of a frame for its groups and attributes, as measured.
 _OBJECT_BYTES = 6000

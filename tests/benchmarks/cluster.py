@@ -129,7 +129,7 @@ def assembly(bench, options):
     lines = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
-    log = logging.getLogger("flimage_dask.part_run")
+    log = logging.getLogger("flimage_dask.running.part_run")
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     shares, rates, wholes = [], [], []

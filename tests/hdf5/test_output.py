@@ -278,7 +278,7 @@ WRITE_TO_A_FULL_DISK = """
     from pathlib import Path
     import dask.array as da, numpy as np
     from flimage_dask.errors import FileError
-    from flimage_dask.execution import write_series
+    from flimage_dask.running.execution import write_series
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     target, share = Path(sys.argv[1]), float(sys.argv[2])

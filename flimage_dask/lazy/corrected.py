@@ -9,14 +9,14 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from ..correction.background import BackgroundValues, border_means
+from ..correction.bleaching import BleachingEstimate, correct
+from ..correction.levels import FrameLevels
+from ..correction.preparation import Level
+from ..notices import ClippingWarning, warn
 from .block_runner import BlockRunner
-from .correction.background import BackgroundValues, border_means
-from .correction.bleaching import BleachingEstimate, correct
-from .correction.levels import FrameLevels
-from .correction.preparation import Level
 from .estimation import with_image
 from .frame_source import FrameSource
-from .notices import ClippingWarning, warn
 from .tracing import mean_background
 
 

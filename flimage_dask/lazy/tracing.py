@@ -6,14 +6,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .correction.background import BackgroundValues, border_means
-from .correction.intensity import POSITIVE_SUM, Places, TraceOptions, intensities
-from .correction.levels import FrameLevels
-from .correction.pixels import PixelCounts, count_pixels
-from .correction.preparation import KnownLevel, is_constant
-from .errors import SeriesError
+from ..correction.background import BackgroundValues, border_means
+from ..correction.intensity import POSITIVE_SUM, Places, TraceOptions, intensities
+from ..correction.levels import FrameLevels
+from ..correction.pixels import PixelCounts, count_pixels
+from ..correction.preparation import KnownLevel, is_constant
+from ..errors import SeriesError
+from ..hdf5.reader import WHOLE
 from .frame_source import FrameSource
-from .hdf5.reader import WHOLE
 
 
 class Runner(Protocol):

@@ -14,9 +14,9 @@ import dask.array as da
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from ..errors import ClusterError
+from ..memory import reuse_freed_memory_as_a_worker
 from .block_tasks import BlockTasks, in_groups, with_shared_values
-from .errors import ClusterError
-from .memory import reuse_freed_memory_as_a_worker
 
 # Each submission costs the client and the scheduler some 20 ms, whatever its size. It goes out while as many
 # blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.

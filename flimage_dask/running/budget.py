@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import dask
 from dask.utils import format_bytes, parse_bytes
 
-from .errors import ParameterError
+from ..errors import ParameterError
+from ..hdf5.writer import MOST_WAITING_BYTES
 
 #: Name of the setting in dask's configuration.
 SETTING = "flimage_dask.memory"
@@ -22,7 +23,6 @@ LARGEST_PART = 16 << 20
 _FEWEST_BLOCKS, _SMALLEST_BLOCK = 32, 256 << 10
 
 _KEPT_BY_DEFAULT = 200 << 20
-MOST_WAITING_BYTES = 64 << 20
 
 # What a thread holds at a time: a block as it is read, as it is corrected and as it is encoded,
 # some frames on the way from one to the next, and buffers whose size nothing depends on.

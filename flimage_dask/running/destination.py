@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .errors import ParameterError
-from .hdf5.encoding import Storage
-from .hdf5.output import Output, check_output
-from .hdf5.parts import PartFolder
+from ..errors import ParameterError
+from ..hdf5.encoding import Storage
+from ..hdf5.output import Output, check_output
+from ..hdf5.parts import PartFolder
 
 #: How frames are stored unless somebody says otherwise, as in flimage.
 FLOAT32 = np.dtype(np.float32)

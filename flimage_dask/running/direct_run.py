@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .hdf5.writer import SeriesWriter, check_length
+from ..hdf5.writer import SeriesWriter, check_length
 from .scheduling import Workers
 
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from ._version import __version__
-from .correction.estimate import BleachingEstimate
-from .errors import ParameterError
-from .hdf5.layout import ESTIMATE, PROVENANCE
-from .plain_json import through_json
+from .._version import __version__
+from ..correction.estimate import BleachingEstimate
+from ..errors import ParameterError
+from ..hdf5.layout import ESTIMATE, PROVENANCE
+from ..plain_json import through_json
 
 
 @dataclass(frozen=True, eq=False)

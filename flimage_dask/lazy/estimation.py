@@ -14,19 +14,19 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from ..correction.background import BackgroundValues, border_means
+from ..correction.bleaching import BleachingEstimate, estimate_bleaching
+from ..correction.intensity import TraceOptions
+from ..correction.levels import FrameLevels
+from ..correction.options import FitOptions
+from ..correction.over_time import TimePercentile
+from ..correction.preparation import KnownLevel, Level, is_constant
+from ..correction.trace import Band, BandSums, band_sums, positive_sums
+from ..notices import BleachingWarning, warn
+from ..running.scheduling import ThisProcess
 from .block_runner import BlockRunner
-from .correction.background import BackgroundValues, border_means
-from .correction.bleaching import BleachingEstimate, estimate_bleaching
-from .correction.intensity import TraceOptions
-from .correction.levels import FrameLevels
-from .correction.options import FitOptions
-from .correction.over_time import TimePercentile
-from .correction.preparation import KnownLevel, Level, is_constant
-from .correction.trace import Band, BandSums, band_sums, positive_sums
 from .frame_source import FrameSource
-from .notices import BleachingWarning, warn
 from .percentile_image import image_over_time
-from .scheduling import ThisProcess
 from .tracing import CountingRunner, Runner, background_and_traces, mean_background
 
 _log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .correction.over_time import TimePercentile
-from .correction.strips import row_strips
+from ..correction.over_time import TimePercentile
+from ..correction.strips import row_strips
 
 #: All frames of some rows that are in memory at a time.
 STACK_BYTES = 64 << 20

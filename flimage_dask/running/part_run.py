@@ -20,15 +20,15 @@ import numpy as np
 from dask.base import tokenize
 from numpy.typing import NDArray
 
-from ._version import __version__
+from .._version import __version__
+from ..errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
+from ..hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding, encode_block
+from ..hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
+from ..hdf5.lock import FileLock
+from ..hdf5.parts import DamagedPartError, Part, PartFolder
+from ..hdf5.writer import SeriesWriter, check_length
+from ..plain_json import through_json
 from .destination import Destination
-from .errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
-from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding, encode_block
-from .hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
-from .hdf5.lock import FileLock
-from .hdf5.parts import DamagedPartError, Part, PartFolder
-from .hdf5.writer import SeriesWriter, check_length
-from .plain_json import through_json
 from .scheduling import Workers
 
 _log = logging.getLogger(__name__)

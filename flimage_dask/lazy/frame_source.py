@@ -11,12 +11,12 @@ import numpy as np
 from dask.base import tokenize
 from numpy.typing import NDArray
 
-from .correction.preparation import Preparation
-from .hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
-from .hdf5.reader import WHOLE, ImageReader, Region
-from .hdf5.source import ByteSource
-from .memory import reuse_freed_memory
-from .process_local import ProcessLocal
+from ..correction.preparation import Preparation
+from ..hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
+from ..hdf5.reader import WHOLE, ImageReader, Region
+from ..hdf5.source import ByteSource
+from ..memory import reuse_freed_memory
+from ..process_local import ProcessLocal
 
 
 class SharedImages:

@@ -7,12 +7,12 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from .cluster import Cluster
+from ..hdf5.local import LocalFile
+from ..running.cluster import Cluster
+from ..running.scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
+from .arrays import lazy_series
 from .frame_source import FrameSource
-from .hdf5.local import LocalFile
-from .lazy import lazy_series
 from .percentile_image import STACK_BYTES
-from .scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 
 
 class BlockRunner:

@@ -14,11 +14,11 @@ from dask.delayed import Delayed
 from dask.optimization import cull
 from dask.system import CPU_COUNT
 
+from ..notices import SchedulerWarning, warn
+from ..process_local import ProcessLocal
 from .block_tasks import BlockTasks, in_groups, with_shared_values
 from .budget import MemoryPlan
 from .cluster import Cluster
-from .notices import SchedulerWarning, warn
-from .process_local import ProcessLocal
 
 # So many blocks of each thread that it never waits for the next ones.
 _BLOCKS_OF_A_GROUP = 8

@@ -8,20 +8,20 @@ import dask.array as da
 import h5py
 import numpy as np
 
+from ..errors import FileError, ParameterError, SeriesError
+from ..hdf5.attributes import Columns
+from ..hdf5.backgrounds import NO_BACKGROUND, StoredBackground
+from ..hdf5.files import bound_metadata_cache
+from ..hdf5.layout import IDENTIFIER, VERSION_ATTRIBUTES
+from ..hdf5.output import open_output
+from ..hdf5.writer import SeriesWriter
+from ..meta import check_key
+from ..notices import ClippingWarning, warn
+from ..progress import both, ignore_progress, track
 from .budget import LARGEST_BLOCK, plan_memory
 from .destination import Destination
 from .direct_run import DirectRun
-from .errors import FileError, ParameterError, SeriesError
-from .hdf5.attributes import Columns
-from .hdf5.backgrounds import NO_BACKGROUND, StoredBackground
-from .hdf5.files import bound_metadata_cache
-from .hdf5.layout import IDENTIFIER, VERSION_ATTRIBUTES
-from .hdf5.output import open_output
-from .hdf5.writer import SeriesWriter
-from .meta import check_key
-from .notices import ClippingWarning, warn
 from .part_run import PartRun
-from .progress import both, ignore_progress, track
 from .provenance import Provenance
 from .scheduling import Resources, ThisProcess, Workers, active_workers, leaves_parts, threads_because
 

@@ -16,9 +16,9 @@ from dask.base import tokenize
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
-from .budget import LARGEST_BLOCK, size_in_bytes
+from ..hdf5.reader import Region
+from ..running.budget import LARGEST_BLOCK, size_in_bytes
 from .frame_source import FrameSource
-from .hdf5.reader import Region
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Who computes the blocks of a series, in what memory, and how they become an output."""
