@@ -217,7 +217,7 @@ class EstimableFrames(FrameSequence[View]):
         SeriesError
             (a ValueError) if a frame has no time, or all have the same, and the model needs them.
         FitError
-            (a ValueError) for fewer than three frames with finite pixels.
+            (a ValueError) for fewer frames with finite pixels than the model needs: three for an exponential.
         ParameterError
             (a ValueError) for a border that leaves no centre, or another wrong argument.
         ClusterError

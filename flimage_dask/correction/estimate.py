@@ -226,7 +226,11 @@ class BleachingEstimate:
             return 0.0
         if self.n_parts > 1:
             return np.nan
-        in_time = self.decay[self.order]
+        order = self.order
+        if self.status == NO_FIT:
+            # Without a curve, frames that took no part have an intensity of their own.
+            order = order[~np.isin(order, [*self.excluded, *self.left_out])]
+        in_time = self.decay[order]
         known = in_time[np.isfinite(in_time)]
         return 1.0 - float(known[-1] / known[0])
 

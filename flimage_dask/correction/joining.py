@@ -48,6 +48,7 @@ def joined(parts: Iterable[BleachingEstimate]) -> BleachingEstimate:
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
     left_out, excluded = (_shifted(parts, starts, name) for name in ("left_out", "excluded"))
     is_corrected = any(part.is_corrected for part in parts)
+    statuses = {part.status for part in parts}
     together: dict[str, Any] = {
         **arrays,
         **_goodness(arrays["trace"], arrays["decay"], (*left_out, *excluded)),
@@ -65,7 +66,7 @@ def joined(parts: Iterable[BleachingEstimate]) -> BleachingEstimate:
         model=_common([part.model for part in parts]),
         requested=_common([part.requested for part in parts]),
         formula=f"{len(parts)} parts, each {_common([part.formula for part in parts])}",
-        status=BLEACHING if is_corrected else parts[0].status,
+        status=BLEACHING if is_corrected and len(statuses) > 1 else parts[0].status,
         border_px=parts[0].border_px if len({part.border_px for part in parts}) == 1 else None,
         half_life=np.nan if is_corrected else np.inf,
         aicc={},
@@ -112,7 +113,9 @@ def _goodness(trace: Array, decay: Array, aside: tuple[int, ...]) -> dict[str, f
         return {"r2": np.nan, "rmse": 0.0}
     residuals, deviations = trace[fitted] - decay[fitted], trace[fitted] - trace[fitted].mean()
     rss, total = float(residuals @ residuals), float(deviations @ deviations)
-    return {"r2": 1.0 - rss / total if total > 0.0 else np.nan, "rmse": float(np.sqrt(rss / fitted.sum()))}
+    # Without a curve nothing is left, and nothing was explained.
+    is_judged = total > 0.0 and rss > 0.0
+    return {"r2": 1.0 - rss / total if is_judged else np.nan, "rmse": float(np.sqrt(rss / fitted.sum()))}
 
 
 def _pixels(parts: Sequence[BleachingEstimate]) -> PixelCounts | None:

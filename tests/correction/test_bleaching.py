@@ -450,6 +450,13 @@ def test_excluded_frames_do_not_bend_the_curve_and_are_corrected():
     assert "48 of 50 frames fitted" in repr(found)
 
 
+def test_a_frame_that_takes_no_part_in_a_ratio_does_not_tell_how_much_bleached():
+    trace = 100 * np.exp(-FRAMES / 30)
+    trace[0], trace[-1] = 500.0, 3.0
+    found = fitted(trace, model="ratio", exclude=[0, 49])
+    assert found.bleached_fraction == pytest.approx(1 - trace[48] / trace[1])
+
+
 def test_a_frame_that_is_both_excluded_and_without_an_intensity_is_missing_once():
     trace = EXPONENTIAL.copy()
     trace[10] = np.nan

@@ -84,6 +84,13 @@ def counted(part, saturation=255.0, n_saturated=0):
     return replace(part, pixels=counts)
 
 
+def test_parts_without_a_curve_are_joined_without_one():
+    found = BleachingEstimate.joined(parts(model="ratio"))
+    assert found.status == "no fit"
+    assert np.isnan(found.r2)
+    assert found.rmse == 0.0
+
+
 def test_pixels_that_were_counted_alike_are_joined():
     first, second, _ = parts()
     found = BleachingEstimate.joined([counted(first, n_saturated=3), counted(second)])
