@@ -9,8 +9,9 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
+from ..correction.applying import correct
 from ..correction.background import BackgroundValues, border_means
-from ..correction.bleaching import BleachingEstimate, correct
+from ..correction.bleaching import BleachingEstimate
 from ..correction.levels import FrameLevels
 from ..correction.preparation import Level
 from ..notices import ClippingWarning, warn

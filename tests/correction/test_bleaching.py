@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from flimage_dask.correction.applying import correct
 from flimage_dask.correction.background import border_means
-from flimage_dask.correction.bleaching import FitOptions, correct, estimate_bleaching
+from flimage_dask.correction.bleaching import FitOptions, estimate_bleaching
 from flimage_dask.correction.models import AMPLITUDE, OFFSET, RATE, DecayModel
 from flimage_dask.correction.trace import positive_sums
 from flimage_dask.errors import FitError, ParameterError, SeriesError

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from flimage_dask.correction.bleaching import FitOptions, correct, estimate_bleaching
+from flimage_dask.correction.applying import correct
+from flimage_dask.correction.bleaching import FitOptions, estimate_bleaching
 from flimage_dask.errors import FitError, ParameterError
 
 TIMES = np.arange(40.0)

@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from flimage_dask.correction.bleaching import FitOptions, correct, estimate_bleaching
+from flimage_dask.correction.applying import correct
+from flimage_dask.correction.bleaching import FitOptions, estimate_bleaching
 from flimage_dask.correction.trace import positive_sums
 from flimage_dask.errors import FileError, ParameterError
 from flimage_dask.simulate import Simulation
