@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def background(
     source: str,
     target: Path,
-    border: int,
+    border_px: int,
     background: "Background | None",
     dark: float | NDArray[np.float64] | None,
     flat: NDArray[np.float64] | None,
@@ -60,9 +60,9 @@ def background(
     how: Background = "constant" if background is None else background
 
     def write(chosen: "CorrectableFrames") -> None:
-        chosen.background_correction(target, border, background=how, dark=dark, flat=flat, **written)
+        chosen.background_correction(target, border_px, background=how, dark=dark, flat=flat, **written)
 
     run = write_from(source, target, frames, write)
-    choice = choose_background(how, border, run.frame_shape, Fields.of(dark, flat))
+    choice = choose_background(how, border_px, run.frame_shape, Fields.of(dark, flat))
     fields = "" if choice.fields_in_words is None else f", {choice.fields_in_words} applied"
     click.echo(run_text(run, f"less their background ({choice.in_words}){fields}"))

@@ -125,7 +125,12 @@ def _read_flat(context: click.Context, parameter: click.Parameter, file: Path | 
 
 
 _border_option = click.option(
-    "--border", metavar="PX", default=20, show_default=True, help="Width of the border without objects [px]."
+    "--border",
+    "border_px",
+    metavar="PX",
+    default=20,
+    show_default=True,
+    help="Width of the border without objects [px].",
 )
 _background_option = click.option(
     "--background",

@@ -5,29 +5,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
-from .background_options import background_options
 from .failures import traceback_option
 from .options import (
     PATH,
+    estimate_options,
     examples,
-    fit_options,
-    frame_interval_option,
     frames_option,
     input_and_output,
     json_option,
     output_options,
     read_text,
-    trace_options,
 )
 from .workers import worker_options
 from .writing import write_from
 
 if TYPE_CHECKING:
     from ..correctable import CorrectableFrames
-    from ..correction.preparation import Background
 
 
 @click.command(
@@ -37,7 +31,7 @@ if TYPE_CHECKING:
         "flimage-dask correct series.h5 corrected.h5 --background per-frame --border 10",
         "flimage-dask correct series.h5 corrected.h5 --background poly2o --dark 100 --flat flat.npy",
         "flimage-dask correct series.h5 corrected.h5 --model auto --exclude 10:12",
-        "flimage-dask correct green.h5 green_corrected.h5 --estimate red.json",
+        "flimage-dask correct green.h5 green_corrected.h5 --estimate red.json --background 200",
         "flimage-dask correct series.h5 small.h5 --level 9 --memory '200 MiB'",
         "flimage-dask correct series.h5 start.h5 --frames 0:100 --frame-interval 0.5",
         "flimage-dask correct series.h5 corrected.h5 --workers 4 --threads 2",
@@ -45,18 +39,16 @@ if TYPE_CHECKING:
     ),
 )
 @input_and_output
-@background_options
-@trace_options
-@fit_options
+@estimate_options
 @click.option(
     "--estimate",
     "known",
     metavar="JSON",
     type=PATH,
-    help="Apply the estimate that flimage-dask estimate wrote, instead of making one.",
+    help="Apply the estimate that flimage-dask estimate wrote, instead of making one. Its background is subtracted, "
+    "unless --background gives a number or an image.",
 )
 @frames_option
-@frame_interval_option
 @click.option(
     "--dtype",
     metavar="TYPE",
@@ -71,22 +63,9 @@ if TYPE_CHECKING:
 def correct(
     source: str,
     target: Path,
-    border: int,
-    background: "Background | None",
-    dark: float | NDArray[np.float64] | None,
-    flat: NDArray[np.float64] | None,
-    trace: str,
-    mask: NDArray[np.bool_] | None,
-    saturation: float | None,
-    model: str,
-    exclude: list[int | slice],
-    robust: bool,
-    correction: str,
-    max_factor: float | None,
-    parameters: dict[str, float] | None,
+    how: dict[str, Any],
     known: Path | None,
     frames: slice | None,
-    frame_interval: float | None,
     dtype: str,
     written: dict[str, Any],
     as_json: bool,
@@ -102,26 +81,8 @@ def correct(
     from ..view.run import correction_text
 
     def write(chosen: "CorrectableFrames") -> None:
-        chosen.bleach_correction(
-            target,
-            border,
-            background=background,
-            dark=dark,
-            flat=flat,
-            trace=trace,
-            mask=mask,
-            saturation=saturation,
-            model=model,
-            exclude=exclude,
-            robust=robust,
-            correction=correction,
-            max_factor=max_factor,
-            parameters=parameters,
-            estimate=None if known is None else BleachingEstimate.from_json(read_text(known)),
-            frame_interval=frame_interval,
-            dtype=dtype,
-            **written,
-        )
+        estimate = None if known is None else BleachingEstimate.from_json(read_text(known))
+        chosen.bleach_correction(target, estimate=estimate, dtype=dtype, **how, **written)
 
     run = write_from(source, target, frames, write)
     with FLSeries(h5file=target, h5mode="r") as corrected:

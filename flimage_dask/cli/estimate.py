@@ -1,29 +1,21 @@
 """``flimage-dask estimate``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import ParameterError
-from .background_options import background_options
 from .failures import traceback_option, warnings_in_one_line
 from .options import (
     PATH,
     PATH_OR_URL,
     chosen_frames,
+    estimate_options,
     examples,
-    fit_options,
-    frame_interval_option,
     frames_option,
-    trace_options,
 )
 from .workers import worker_options
-
-if TYPE_CHECKING:
-    from ..correction.preparation import Background
 
 
 @click.command(
@@ -34,32 +26,16 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("file", metavar="FILE", type=PATH_OR_URL)
-@background_options
-@trace_options
-@fit_options
+@estimate_options
 @frames_option
-@frame_interval_option
 @click.option("--json", "json_file", metavar="JSON", type=PATH, help="Write the estimate into this file; - for here.")
 @click.option("--plot", "picture", metavar="PNG", type=PATH, help="Draw trace, fit, factors and residuals.")
 @worker_options
 @traceback_option
 def estimate(
     file: str,
-    border: int,
-    background: "Background | None",
-    dark: float | NDArray[np.float64] | None,
-    flat: NDArray[np.float64] | None,
-    trace: str,
-    mask: NDArray[np.bool_] | None,
-    saturation: float | None,
-    model: str,
-    exclude: list[int | slice],
-    robust: bool,
-    correction: str,
-    max_factor: float | None,
-    parameters: dict[str, float] | None,
+    how: dict[str, Any],
     frames: slice | None,
-    frame_interval: float | None,
     json_file: Path | None,
     picture: Path | None,
 ) -> None:
@@ -79,22 +55,7 @@ def estimate(
         _check_is_json(json_file)
     with warnings_in_one_line(), FLSeries(h5file=file, h5mode="r") as series:
         origin = str(series.origin)
-        found = chosen_frames(series, frames).estimate_bleaching(
-            border,
-            background=background,
-            dark=dark,
-            flat=flat,
-            trace=trace,
-            mask=mask,
-            saturation=saturation,
-            model=model,
-            exclude=exclude,
-            robust=robust,
-            correction=correction,
-            max_factor=max_factor,
-            parameters=parameters,
-            frame_interval=frame_interval,
-        )
+        found = chosen_frames(series, frames).estimate_bleaching(**how)
     if picture is not None:
         found.plot(picture, title=Path(origin).name)
     if json_file == Path("-"):

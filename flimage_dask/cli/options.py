@@ -13,6 +13,7 @@ from ..correction.intensity import POSITIVE_SUM, statistic_named
 from ..correction.models import AUTO, MODELS, RATIO
 from ..correction.options import CORRECTIONS, FACTOR, FitOptions
 from ..errors import ParameterError, SeriesError
+from .background_options import background_options
 from .images import read_image
 
 if TYPE_CHECKING:
@@ -89,16 +90,21 @@ def output_options(command: _Command) -> _Command:
 
     They have the names of the arguments of every method that writes.
     """
+    decorated = _gathering(command, "written", _OUTPUT)
+    for option in reversed(_output_options):
+        decorated = option(decorated)
+    return decorated
+
+
+def _gathering(command: _Command, gathered: str, names: tuple[str, ...]) -> _Command:
+    """Give a command the values of some options as one argument, a dict by their names."""
 
     @wraps(command)
     def run(*arguments: Any, **values: Any) -> Any:
-        written = {name: values.pop(name) for name in _OUTPUT}
-        return command(*arguments, written=written, **values)
+        values[gathered] = {name: values.pop(name) for name in names}
+        return command(*arguments, **values)
 
-    decorated: Any = run
-    for option in reversed(_output_options):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return run  # type: ignore[return-value]
 
 
 def _read_compression(context: click.Context, parameter: click.Parameter, name: str) -> str | None:
@@ -211,24 +217,45 @@ _saturation_option = click.option(
 )
 
 
-def trace_options(command: _Command) -> _Command:
-    """Add the options that say how the intensity is found: --trace, --mask, --saturation."""
-    return _trace_option(_mask_option(_saturation_option(command)))
+_ESTIMATE = (
+    "border_px",
+    "background",
+    "dark",
+    "flat",
+    "trace",
+    "mask",
+    "saturation",
+    "model",
+    "exclude",
+    "robust",
+    "correction",
+    "max_factor",
+    "parameters",
+    "frame_interval",
+)
 
 
-def fit_options(command: _Command) -> _Command:
-    """Add the options that say how the decay is fitted and corrected: the fields of `FitOptions`."""
+def estimate_options(command: _Command) -> _Command:
+    """Add the options that say how bleaching is estimated; the command gets their values as one argument, `how`.
+
+    They have the names of the arguments of `estimate_bleaching`.
+    """
+    decorated = _gathering(command, "how", _ESTIMATE)
     options = (
-        _parameter_option,
-        _max_factor_option,
-        _correction_option,
-        _robust_option,
-        _exclude_option,
+        _trace_option,
+        _mask_option,
+        _saturation_option,
         _model_option,
+        _exclude_option,
+        _robust_option,
+        _correction_option,
+        _max_factor_option,
+        _parameter_option,
+        frame_interval_option,
     )
-    for option in options:
-        command = option(command)
-    return command
+    for option in reversed(options):
+        decorated = option(decorated)
+    return background_options(decorated)
 
 
 def chosen_frames(series: "FLSeries", frames: slice | None) -> "CorrectableFrames":
