@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning, cluster, estimation, to_hdf5
+from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.errors import ClusterError, FileError, OutputExistsError, UnfinishedRunError
 from flimage_dask.hdf5.leftovers import find_leftovers
 from flimage_dask.hdf5.parts import PartFolder
+from flimage_dask.lazy import estimation
+from flimage_dask.running import cluster
 from flimage_dask.running.block_tasks import BlockTasks
 from flimage_dask.running.cluster import Cluster
 from flimage_dask.view.leftovers import leftovers_text

@@ -26,8 +26,9 @@ import numpy as np
 import psutil
 from distributed import Client, LocalCluster
 
-from flimage_dask import FLSeries, estimation, to_hdf5
+from flimage_dask import FLSeries, to_hdf5
 from flimage_dask.hdf5.parts import PartFolder
+from flimage_dask.lazy import estimation
 
 from ..hands import HandStartedCluster
 from .bench import FULL, Bench
