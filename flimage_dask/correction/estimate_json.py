@@ -36,16 +36,16 @@ FORMAT, FORMAT_VERSION = "flimage_dask bleaching estimate", 1
 
 def as_json(estimate: BleachingEstimate) -> str:
     """Write an estimate as one JSON object; for the keys see above."""
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         **estimate.summary(),
         "backgrounds": _listed(np.asarray(estimate.background, np.float64)),
         "left_out": list(estimate.left_out),
         "pixels": _listed_pixels(estimate.pixels),
-        "arrays": {name: _listed(getattr(estimate, name)) for name in ARRAYS},
+        "arrays": {name: getattr(estimate, name) for name in ARRAYS},
     }
-    return json.dumps(content, indent=2, default=as_python, allow_nan=False)
+    return _key_by_key(content)
 
 
 def from_json(text: str) -> BleachingEstimate:
@@ -147,6 +147,19 @@ def _background(found: CheckedObject) -> float | NDArray[np.float64]:
             raise found.refusal("backgrounds", "a number, a list with one a frame, or an image")
         return number
     return found.image("backgrounds") if values and isinstance(values[0], list) else found.array("backgrounds")
+
+
+def _key_by_key(content: Mapping[str, Any], indent: str = "") -> str:
+    """Write an object with a line for each key, which can be read, and is made of one array after the other."""
+    inner = f"{indent}  "
+    lines = [f"{inner}{json.dumps(key)}: {_value(value, inner)}" for key, value in content.items()]
+    return "\n".join(["{", ",\n".join(lines), f"{indent}}}"]) if lines else "{}"
+
+
+def _value(value: Any, indent: str) -> str:
+    if isinstance(value, Mapping):
+        return _key_by_key(value, indent)
+    return json.dumps(_listed(value) if isinstance(value, np.ndarray) else value, default=as_python, allow_nan=False)
 
 
 def _listed_pixels(pixels: PixelCounts | None) -> Any:
