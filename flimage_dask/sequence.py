@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .errors import FrameNotFoundError, ParameterError, SeriesError
 from .fluorescence import BackgroundData, Fluorescence
 from .hdf5.attributes import Column, Columns, read_column, read_columns
-from .hdf5.changes import FRAMES, IMAGES, Remembered
+from .hdf5.changes import FRAMES, IMAGES, PLACES, Remembered
 from .hdf5.index import SeriesIndex, index_series
 from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, path_of, where
 from .hdf5.source import origin_of
@@ -246,7 +246,9 @@ class FrameSequence(ABC, Generic[View]):
     def _source(self, progress: bool | None = None) -> FrameSource:
         """Return where lazy arrays find the frames."""
         self._store.count()
-        return self._store.source(self._remembered.get("index", (FRAMES, IMAGES), lambda: self._index(progress)))
+        self._store.follow_file()
+        depends_on = (FRAMES, IMAGES, PLACES)
+        return self._store.source(self._remembered.get("index", depends_on, lambda: self._index(progress)))
 
     def _index(self, progress: bool | None) -> SeriesIndex:
         self._store.check_no_gap()

@@ -6,7 +6,7 @@ from dask.base import tokenize
 
 from .errors import SeriesError
 from .hdf5.attributes import read_column
-from .hdf5.changes import EVERYTHING, FRAMES, IMAGES, FileChanges, Remembered, note_change
+from .hdf5.changes import EVERYTHING, FRAMES, IMAGES, PLACES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
 from .hdf5.files import bound_metadata_cache, noticing_damage, opened
 from .hdf5.index import SeriesIndex
@@ -114,9 +114,22 @@ class SeriesStore:
             # Appending is no reason to read all identifiers again: n frames would take n^2 reads.
             self._remembered.put(_NAMES, _NAMES_DEPEND_ON, names)
 
+    def follow_file(self) -> None:
+        """Find out the state of a file that is being written, brought to the disk first.
+
+        Other processes know the frames by the state in which they were indexed. In another state their bytes may
+        lie elsewhere, whether they were written by this package or through h5py.
+        """
+        if not is_writable(self.group):
+            return
+        self.group.file.flush()
+        stamp = source_of(self.group)
+        if stamp != self._stamp:
+            self._stamp, self._reader = stamp, open_reader(self.group)
+            note_change(self.group, PLACES)
+
     def source(self, index: SeriesIndex) -> FrameSource:
-        """Return where lazy arrays find some frames."""
-        self._follow_file()
+        """Return where lazy arrays find some frames, which were indexed after `follow_file`."""
         content = self._stamp or self._reader
         changes = self.changes.count(FRAMES, IMAGES)
         token = tokenize(content, self.group.name, index.frames.numbers, changes)
@@ -133,15 +146,3 @@ class SeriesStore:
         column = read_column(self.group, np.arange(self.count()), IDENTIFIER)
         # The first frame of a name is the one that counts: it overwrites the others.
         return {str(name): number for number, name in reversed(list(enumerate(column))) if name is not None}
-
-    def _follow_file(self) -> None:
-        """Find out the state of a file that is being written, brought to the disk first.
-
-        Other processes know the frames by the state in which they were indexed.
-        """
-        if not is_writable(self.group):
-            return
-        self.group.file.flush()
-        stamp = source_of(self.group)
-        if stamp != self._stamp:
-            self._stamp, self._reader = stamp, open_reader(self.group)

@@ -125,6 +125,19 @@ def test_a_series_being_written_shows_what_has_been_written(tmp_path):
     assert lazy[:, 0, 0].compute().tolist() == [0, 1, 2]
 
 
+def test_pixels_changed_through_h5py_are_seen_by_other_processes_too(series_path):
+    with FLSeries(h5file=series_path) as fls:
+        before = fls.raw_fl
+        for value in (7, 9):
+            # Noise takes more room than what was there, so that it is stored at another place.
+            fls.h5["fli_3/fluorescence/raw"][...] = value * np.random.default_rng(0).random((24, 30))
+            for scheduler in ("threads", "processes"):
+                pixels = fls.raw_fl[3].compute(scheduler=scheduler, num_workers=1)
+                assert np.array_equal(pixels, fls[3].raw_fl)
+        with pytest.raises(FileChangedError, match="changed after its frames were indexed"):
+            before[3].compute(scheduler="processes", num_workers=1)
+
+
 def test_a_series_in_memory_is_lazy_too_as_long_as_it_lives():
     with FLSeries([FLImage(np.full((4, 4), float(k))) for k in range(3)]) as fls:
         lazy = fls.fl

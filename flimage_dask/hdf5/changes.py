@@ -11,6 +11,8 @@ from h5py import h5g
 #: Changes that are no metadata key.
 FRAMES: Final = "frames"
 IMAGES: Final = "images"
+#: Where images lie: the file has changed, by whoever's hand, since they were last found in it.
+PLACES: Final = "places"
 #: A change of whatever there is: a whole series was written or removed.
 EVERYTHING: Final = "everything"
 
@@ -73,7 +75,7 @@ _watched: "WeakValueDictionary[int, FileChanges]" = WeakValueDictionary()
 
 
 def note_change(group: h5py.Group, thing: str) -> None:
-    """Tell those who watch the file of a group that a metadata key, `FRAMES`, `IMAGES` or `EVERYTHING` changed."""
+    """Tell those who watch the file of a group that a metadata key, `FRAMES`, `IMAGES`, `PLACES` or `EVERYTHING` changed."""
     changes = _watched.get(_file_number(group))
     if changes is not None:
         changes.note(thing)
