@@ -75,7 +75,7 @@ _watched: "WeakValueDictionary[int, FileChanges]" = WeakValueDictionary()
 
 
 def note_change(group: h5py.Group, thing: str) -> None:
-    """Tell those who watch the file of a group that a metadata key, `FRAMES`, `IMAGES`, `PLACES` or `EVERYTHING` changed."""
+    """Tell those who watch the file of a group that a metadata key changed, or what has a name here."""
     changes = _watched.get(_file_number(group))
     if changes is not None:
         changes.note(thing)

@@ -151,15 +151,15 @@ def index_images(
         If one is missing, is no image or has another shape.
     """
     here = _file_of_ranges(group)
-    layouts: dict[_Layout, int] = {}
-    layout: _Layout | None = None
+    layouts: dict[ImageLayout, int] = {}
+    layout: ImageLayout | None = None
     layout_of = np.empty(len(numbers), np.int64)
     offsets, sizes, skipped = np.empty((3, len(numbers)), np.int64)
     for row, number in _reporting(numbers, on_frames):
         dataset = _open_image(group, number, name)
         if layout is None or not layout.fits(dataset):
             _check_image(dataset, shape, group, number, name)
-            layout = _Layout.of(dataset)
+            layout = ImageLayout.of(dataset)
             shape = layout.shape
             kind = layouts.setdefault(layout, len(layouts))
         layout_of[row] = kind
@@ -265,7 +265,7 @@ def _open_image(group: h5py.Group, number: int, name: str) -> h5d.DatasetID:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class ImageLayout:
     """What the images of one kind of dataset have in common."""
 
     shape: tuple[int, int]
@@ -278,6 +278,7 @@ class _Layout:
 
     @classmethod
     def of(cls, dataset: h5d.DatasetID) -> Self:
+        """Ask for all of it; a TypeError where numpy has no type of the kind."""
         properties = dataset.get_create_plist()
         layout = properties.get_layout()
         chunked = layout == h5d.CHUNKED
@@ -306,6 +307,10 @@ class _Layout:
             and dataset.get_type() == self.stored
             and dataset.get_create_plist().equal(self.properties)
         )
+
+    def is_chunk_of(self, pipeline: FilterPipeline) -> bool:
+        """Tell whether an image is one chunk that these filters made."""
+        return self.one_chunk and (self.filters, self.dtype.itemsize) == (pipeline.codes, pipeline.itemsize)
 
     def locate(self, dataset: h5d.DatasetID) -> tuple[int, int, int]:
         """Return offset, size and filter mask of an image, or `NO_RANGE`."""

@@ -16,7 +16,7 @@ from ..errors import FileChangedError, FileError, FrameDataError
 from ..process_local import ProcessLocal
 from .files import open_path
 from .filters import Bytes, DamagedChunkError
-from .index import NO_RANGE, ImageIndex, index_images
+from .index import NO_RANGE, ImageIndex, ImageLayout, index_images
 from .layout import is_writable
 from .local import LocalFile, local_file_of
 from .remote import refuse_local_data
@@ -182,27 +182,41 @@ class OpenFileReader(ProcessLocal):
         """Let HDF5 find and copy the stored chunks, and decode them outside its lock."""
         filename = self._group.file.filename
         chunks: dict[int, tuple[int, bytes]] = {}
+        layout: ImageLayout | None = None
         # Threads that took h5py's lock in turns, call by call, would spend their time on waiting for it.
         with phil:
             for row, position in enumerate(positions.tolist()):
-                if index.offsets[position] == NO_RANGE or not index.pipelines[index.pipeline_of[position]].codes:
-                    out[row] = _read_with_hdf5(self._group, index, position)[region]
-                else:
-                    chunks[row] = self._read_chunk(index, position, filename)
+                pipeline = index.pipelines[index.pipeline_of[position]]
+                if index.offsets[position] != NO_RANGE and pipeline.codes:
+                    dataset, layout = self._find(index, position, layout)
+                    # Another program, or the user through h5py, may store it anew in another way.
+                    if layout.is_chunk_of(pipeline):
+                        chunks[row] = self._read_chunk(dataset, index, position)
+                        continue
+                out[row] = _read_with_hdf5(self._group, index, position)[region]
         for row, (skipped, stored) in chunks.items():
             out[row] = _decode(stored, index, int(positions[row]), skipped, filename)[region]
 
-    def _read_chunk(self, index: ImageIndex, position: int, filename: str) -> tuple[int, bytes]:
+    def _find(self, index: ImageIndex, position: int, layout: ImageLayout | None) -> tuple[h5d.DatasetID, ImageLayout]:
+        """Open an image, and tell how it is stored: mostly as the one before, in `layout`."""
+        filename = self._group.file.filename
         try:
             dataset = h5d.open(self._group.id, index.path(position).encode())
-            is_same = (dataset.shape, dataset.dtype) == (index.shape, index.dtype)
-            chunk: tuple[int, bytes] = dataset.read_direct_chunk((0, 0))
-        except (KeyError, OSError, ValueError) as error:
+            if layout is None or not layout.fits(dataset):
+                layout = ImageLayout.of(dataset)
+        except (KeyError, OSError, TypeError, ValueError) as error:
             raise _unreadable(index, position, filename, error) from error
-        if not is_same:
+        if (layout.shape, layout.dtype) != (index.shape, index.dtype):
             raise FileChangedError(
                 f"'{index.path(position)}' of '{filename}' changed after it was indexed: make the lazy array anew."
             )
+        return dataset, layout
+
+    def _read_chunk(self, dataset: h5d.DatasetID, index: ImageIndex, position: int) -> tuple[int, bytes]:
+        try:
+            chunk: tuple[int, bytes] = dataset.read_direct_chunk((0, 0))
+        except (OSError, ValueError) as error:
+            raise _unreadable(index, position, self._group.file.filename, error) from error
         return chunk
 
 

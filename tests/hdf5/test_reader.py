@@ -375,6 +375,15 @@ def test_an_image_of_another_shape_since_it_was_indexed_is_refused(tmp_path):
             read(reader, index)
 
 
+@pytest.mark.parametrize("layout", ["shuffle", "all three", "several_chunks", "contiguous", "lzf", "gzip"])
+def test_an_image_that_is_stored_in_another_way_since_it_was_indexed_is_read_as_h5py_reads_it(tmp_path, layout):
+    with h5py.File(series_file(tmp_path / "a.h5"), "r+") as file:
+        index, reader = index_all(file), open_reader(file)
+        del file[f"fli_1/{RAW}"]
+        LAYOUTS[layout](file["fli_1"], np.arange(48, dtype=np.float32).reshape(6, 8))
+        assert np.array_equal(read(reader, index), expected_images(file, np.float32))
+
+
 def test_a_series_that_was_closed_after_writing_is_read_from_its_file(tmp_path):
     with h5py.File(series_file(tmp_path / "a.h5"), "r+") as file:
         reader, index = open_reader(file), index_all(file)
