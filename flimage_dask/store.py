@@ -1,5 +1,7 @@
 """An open series file: its frames by number and by identifier, and how their images are read."""
 
+from uuid import uuid4
+
 import h5py
 import numpy as np
 from dask.base import tokenize
@@ -40,6 +42,7 @@ class SeriesStore:
         self._remembered = Remembered(self.changes)
         self._stamp = source_of(group)
         self._reader = open_reader(group)
+        self._opening = uuid4().hex
 
     @property
     def group(self) -> h5py.Group:
@@ -130,7 +133,8 @@ class SeriesStore:
 
     def source(self, index: SeriesIndex) -> FrameSource:
         """Return where lazy arrays find some frames, which were indexed after `follow_file`."""
-        content = self._stamp or self._reader
+        # Changes of other files leave no trace in this one: nothing is taken for what an earlier opening found.
+        content = (self._stamp or self._reader, self._opening if index.in_other_files else None)
         changes = self.changes.count(FRAMES, IMAGES)
         token = tokenize(content, self.group.name, index.frames.numbers, changes)
         return FrameSource(self._reader, index, token, self._stamp)

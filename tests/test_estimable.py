@@ -1,5 +1,7 @@
 """Traces and estimates of a series, without writing anything."""
 
+import os
+
 import dask.array as da
 import h5py
 import numpy as np
@@ -31,6 +33,42 @@ def n_read(monkeypatch):
     read, real = [], ByteRangeReader.read
     monkeypatch.setattr(ByteRangeReader, "read", lambda *args: read.append(len(args[2])) or real(*args))
     return read
+
+
+def in_other_files(path, kind, frames):
+    """Write a series whose images lie in one other file each, over those of another series of this kind."""
+    with h5py.File(path, "a") as file:
+        for number, image in enumerate(frames):
+            fluorescence, name = file.require_group(f"fli_{number}/fluorescence"), f"{path}-{number}"
+            fluorescence.parent.attrs["time"] = float(number)
+            is_new = "raw" not in fluorescence
+            if kind == "external storage":
+                raw = fluorescence.require_dataset("raw", image.shape, "f4", external=[(name, 0, image.nbytes)])
+                raw[...] = image
+                continue
+            with h5py.File(name, "w") as other:
+                other["image"] = image
+            if kind == "external link" and is_new:
+                fluorescence["raw"] = h5py.ExternalLink(name, "image")
+            elif is_new:
+                layout = h5py.VirtualLayout(image.shape, "f4")
+                layout[...] = h5py.VirtualSource(name, "image", image.shape)
+                fluorescence.create_virtual_dataset("raw", layout)
+    # The series does not tell that the other files were written.
+    os.utime(path, ns=(0, 0))
+
+
+@pytest.mark.parametrize("kind", ["external link", "virtual image", "external storage"])
+def test_an_estimate_of_frames_in_other_files_is_made_again_each_time(tmp_path, kind):
+    path, backgrounds, names = tmp_path / "series.h5", [], set()
+    for brightness in (0, 90):
+        in_other_files(path, kind, FRAMES + np.float32(brightness))
+        with FLSeries(h5file=path, h5mode="r") as fls:
+            assert fls.fl.name == fls.fl.name
+            names.add(fls.fl.name)
+            backgrounds.append(fls.estimate_bleaching(BORDER).background)
+    assert backgrounds[1] == pytest.approx(backgrounds[0] + 90)
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize("trace", TRACES)

@@ -43,6 +43,8 @@ class ImageIndex:
         the offset is `NO_RANGE` where HDF5 itself must read the image.
     pipelines, pipeline_of
         The filter pipelines that occur, and (n,) which of them each image has.
+    in_other_files
+        Whether any image may lie in another file, whose changes leave no trace in this one.
     """
 
     numbers: NDArray[np.int64]
@@ -54,6 +56,7 @@ class ImageIndex:
     skipped: NDArray[np.int64]
     pipelines: tuple[FilterPipeline, ...]
     pipeline_of: NDArray[np.int64]
+    in_other_files: bool
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -105,6 +108,11 @@ class SeriesIndex:
     frames: ImageIndex
     backgrounds: tuple[BackgroundIndex, ...]
 
+    @property
+    def in_other_files(self) -> bool:
+        """Whether any image may lie in another file, whose changes leave no trace in this one."""
+        return self.frames.in_other_files or any(kind.images.in_other_files for kind in self.backgrounds)
+
     def take(self, positions: NDArray[np.int64]) -> Self:
         """Select frames."""
         return replace(
@@ -150,7 +158,8 @@ def index_images(
     SeriesError
         If one is missing, is no image or has another shape.
     """
-    here = _file_of_ranges(group)
+    here, has_ranges = int(h5o.get_info(group.id).fileno), _has_ranges(group.file)
+    in_other_files = False
     layouts: dict[ImageLayout, int] = {}
     layout: ImageLayout | None = None
     layout_of = np.empty(len(numbers), np.int64)
@@ -165,7 +174,9 @@ def index_images(
         layout_of[row] = kind
         # A link may lead to another file, whose offsets mean nothing in this one.
         is_here = h5o.get_info(dataset).fileno == here
-        offsets[row], sizes[row], skipped[row] = layout.locate(dataset) if is_here else (NO_RANGE, 0, 0)
+        in_other_files |= layout.may_be_elsewhere or not is_here
+        can_be_located = is_here and has_ranges
+        offsets[row], sizes[row], skipped[row] = layout.locate(dataset) if can_be_located else (NO_RANGE, 0, 0)
     dtype = np.result_type(*(layout.dtype for layout in layouts)).newbyteorder("=")
     foreign = np.array([layout.dtype != dtype for layout in layouts])
     offsets[foreign[layout_of]] = NO_RANGE
@@ -179,16 +190,14 @@ def index_images(
         skipped=skipped,
         pipelines=tuple(FilterPipeline(layout.filters, layout.dtype.itemsize) for layout in layouts),
         pipeline_of=layout_of,
+        in_other_files=in_other_files,
     )
 
 
-def _file_of_ranges(group: h5py.Group) -> int | None:
-    """Return HDF5's number of the file of a group, or None if offsets in it are no positions of bytes."""
-    file = group.file
+def _has_ranges(file: h5py.File) -> bool:
+    """Tell whether offsets in a file are positions of bytes."""
     # Not every release of HDF5 counts a user block in its offsets.
-    if file.driver not in _DRIVERS_OF_RANGES or file.userblock_size:
-        return None
-    return int(h5o.get_info(group.id).fileno)
+    return file.driver in _DRIVERS_OF_RANGES and not file.userblock_size
 
 
 def _reporting(numbers: NDArray[np.int64], on_frames: Callable[[int], None]) -> Iterator[tuple[int, int]]:
@@ -273,6 +282,7 @@ class ImageLayout:
     filters: tuple[int, ...]
     contiguous: bool
     one_chunk: bool
+    may_be_elsewhere: bool
     stored: h5t.TypeID = field(compare=False)
     properties: h5p.PropDCID = field(compare=False)
 
@@ -284,18 +294,20 @@ class ImageLayout:
         chunked = layout == h5d.CHUNKED
         filters = [properties.get_filter(k) for k in range(properties.get_nfilters())] if chunked else []
         codes = tuple(code for code, *_ in filters)
+        is_external = layout == h5d.CONTIGUOUS and properties.get_external_count() > 0
         # A type that numpy has no equal for (reduced precision, another byte order) is HDF5's to convert.
         plain = dataset.dtype.kind in "fiu" and h5t.py_create(dataset.dtype.newbyteorder("=")) == dataset.get_type()
         return cls(
             shape=dataset.shape,
             dtype=dataset.dtype,
             filters=codes,
-            contiguous=plain and layout == h5d.CONTIGUOUS and properties.get_external_count() == 0,
+            contiguous=plain and layout == h5d.CONTIGUOUS and not is_external,
             one_chunk=plain
             and chunked
             and properties.get_chunk() == dataset.shape
             and FilterPipeline.can_decode(codes)
             and all(_is_usual(code, values, dataset.dtype.itemsize) for code, _, values, _ in filters),
+            may_be_elsewhere=is_external or layout == h5d.VIRTUAL,
             stored=dataset.get_type(),
             properties=properties,
         )

@@ -211,8 +211,7 @@ def _known_or_new(source: FrameSource, request: EstimateRequest, runner: BlockRu
             runner.on_frames(2 * len(request.times))
             return found
         found = estimate(source, request, runner)
-        # Changes of a series in memory through h5py leave no trace in its token.
-        if source.stamp is not None:
+        if source.shows_changes:
             remember(name, found)
         return found
 

@@ -86,7 +86,8 @@ class FrameSource:
     reader, index
         How and where to read.
     token
-        Identifies the content: equal for equal content, different once the file changes.
+        Identifies the content: equal for equal content, different once the file changes, and different in each
+        opening of a series with images in other files.
     stamp
         The file and its state; None for a series in memory, whose changes leave no trace.
     shared, kept
@@ -112,6 +113,11 @@ class FrameSource:
     def keeping(self, n_bytes: int) -> "FrameSource":
         """Keep blocks up to a size in memory, for a run that needs them twice."""
         return replace(self, kept=KeptBlocks(n_bytes))
+
+    @property
+    def shows_changes(self) -> bool:
+        """Whether content that changes in whatever way has another token afterwards."""
+        return self.stamp is not None and not self.index.in_other_files
 
     @property
     def keeps_all(self) -> bool:
