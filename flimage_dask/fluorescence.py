@@ -12,6 +12,7 @@ from .correction.pixel_type import contiguous, in_type
 from .correction.profiles import Profile
 from .errors import FrameDataError, ImageMissingError, ParameterError
 from .hdf5.changes import IMAGES, note_change
+from .hdf5.encoding import load_filters
 from .hdf5.files import check_writable
 from .hdf5.layout import PICTURE_ATTRIBUTES, where, write_image
 from .hdf5.remote import refuse_local_data
@@ -255,9 +256,11 @@ def _check_kind(key: str) -> None:
 def _read(dataset: h5py.Dataset) -> NDArray[Any]:
     try:
         refuse_local_data(dataset)
+        load_filters(dataset.id)
         image: NDArray[Any] = dataset[()]
     except OSError as error:
         raise FrameDataError(
-            f"'{dataset.name}' of '{dataset.file.filename}' is damaged: {error}. Restore the file from a copy."
+            f"'{dataset.name}' of '{dataset.file.filename}' cannot be read: {error}. Restore the file from a copy, or "
+            f"install the filter that it needs (hdf5plugin)."
         ) from error
     return image

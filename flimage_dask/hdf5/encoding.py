@@ -10,9 +10,11 @@ from uuid import uuid4
 
 import h5py
 import numpy as np
+from h5py import h5d, h5z
+from h5py._objects import phil
 from numpy.typing import NDArray
 
-from ..errors import ParameterError
+from ..errors import FileError, ParameterError
 from .filters import Bytes, bytes_of, checked, deflated, shuffled
 
 
@@ -197,16 +199,51 @@ def _check_compression(compression: str | Mapping[str, Any]) -> None:
     _load_filter(compression["compression"])
 
 
+def load_filters(dataset: h5d.DatasetID) -> None:
+    """Make HDF5 know the filters of a dataset that it is going to read, in whichever process that is.
+
+    Raises
+    ------
+    FileError
+        If the first chunk needs a filter that HDF5 does not know, hdf5plugin included.
+    """
+    properties = dataset.get_create_plist()
+    if properties.get_layout() == h5d.VIRTUAL:
+        # What the datasets behind it need is not known here.
+        _load_plugins()
+    for position in range(properties.get_nfilters()):
+        code, _, _, name = properties.get_filter(position)
+        if not _is_known(code) and _is_applied(dataset, position):
+            called = f" ({name.decode(errors='replace')})" if name else ""
+            raise FileError(f"HDF5 does not know the filter {code}{called}")
+
+
+def _is_applied(dataset: h5d.DatasetID, position: int) -> bool:
+    """Tell whether a filter, by its position in the pipeline, was applied to the first chunk."""
+    return dataset.get_num_chunks() > 0 and not dataset.get_chunk_info(0).filter_mask >> position & 1
+
+
 def _load_filter(code: Any) -> None:
-    """Make HDF5 know a filter, in whichever process it is needed."""
-    if not isinstance(code, Integral) or h5py.h5z.filter_avail(int(code)):
-        return
-    if find_spec("hdf5plugin") is not None:
-        import_module("hdf5plugin")
-    if not h5py.h5z.filter_avail(int(code)):
+    """Make HDF5 know a filter that is to be applied, in whichever process it is needed."""
+    if isinstance(code, Integral) and not _is_known(int(code)):
         raise ParameterError(
             f"HDF5 does not know the filter {code}: install hdf5plugin, on the workers of a cluster too."
         )
+
+
+def _is_known(code: int) -> bool:
+    """Tell whether HDF5 knows a filter, with the help of hdf5plugin if that is installed."""
+    if not h5z.filter_avail(code):
+        _load_plugins()
+    return bool(h5z.filter_avail(code))
+
+
+def _load_plugins() -> None:
+    # It calls h5py while it is imported. Who waited for the import with h5py's lock, as readers hold it, would be
+    # waited for in turn.
+    with phil:
+        if find_spec("hdf5plugin") is not None:
+            import_module("hdf5plugin")
 
 
 #: As flimage stores frames: deflate and a checksum, which every HDF5 program reads.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileChangedError, FileError, FrameDataError
 from ..process_local import ProcessLocal
+from .encoding import load_filters
 from .files import open_path
 from .filters import Bytes, DamagedChunkError
 from .index import NO_RANGE, ImageIndex, ImageLayout, index_images
@@ -259,6 +260,7 @@ def _read_with_hdf5(group: h5py.Group, index: ImageIndex, position: int) -> NDAr
     try:
         dataset = group[index.path(position)]
         refuse_local_data(dataset)
+        load_filters(dataset.id)
         dataset.read_direct(image)
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise _unreadable(index, position, group.file.filename, error) from error

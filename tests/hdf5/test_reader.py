@@ -735,22 +735,53 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
         read(reader, index)
 
 
-def test_a_filter_that_is_not_installed_is_named(tmp_path):
+@pytest.fixture(scope="module")
+def zstd_path(tmp_path_factory):
+    """Return a series that needs a filter of hdf5plugin, which this process may not have loaded."""
     pytest.importorskip("hdf5plugin", reason="the filters of hdf5plugin are not installed")
     code = """
         import sys, h5py, hdf5plugin, numpy as np
         with h5py.File(sys.argv[1], "w") as file:
             file.create_dataset("fli_0/fluorescence/raw", data=np.ones((4, 4)), compression=hdf5plugin.Zstd())
+            file["fli_0/fluorescence"].create_group("bg_data")
+            layout = h5py.VirtualLayout((4, 4), float)
+            layout[...] = h5py.VirtualSource(file["fli_0/fluorescence/raw"])
+            file.create_virtual_dataset("fli_1/fluorescence/raw", layout)
     """
-    path = tmp_path / "a.h5"
+    path = tmp_path_factory.mktemp("zstd") / "a.h5"
     run_python(code, path)
-    with h5py.File(path) as file:
-        task = tmp_path / "task"
-        task.write_bytes(pickle.dumps((open_reader(file), index_all(file).frames)))
+    return path
 
-    with pytest.raises(subprocess.CalledProcessError) as failure:
-        read_elsewhere(task)
 
-    assert "FrameDataError" in failure.value.stderr
-    assert "hdf5plugin" in failure.value.stderr
-    assert "can't open directory" in failure.value.stderr or "not registered" in failure.value.stderr
+@pytest.mark.parametrize(
+    ("mode", "read_ones"),
+    [("a", "fls.raw_fl[0].compute()"), ("r", "fls.raw_fl[1].compute()"), ("r", "fls[0].raw_fl")],
+)
+def test_the_filters_of_hdf5plugin_are_loaded_where_they_are_needed(zstd_path, mode, read_ones):
+    code = f"""
+        import sys
+        from flimage_dask import FLSeries
+        with FLSeries(h5file=sys.argv[1], h5mode="{mode}") as fls:
+            assert ({read_ones} == 1).all()
+    """
+    run_python(code, zstd_path)
+
+
+def test_a_filter_that_is_not_installed_is_named(zstd_path):
+    code = """
+        import sys
+        sys.modules["hdf5plugin"] = None
+        from flimage_dask import FLSeries
+        from flimage_dask.errors import FrameDataError
+        with FLSeries(h5file=sys.argv[1], h5mode="r") as fls:
+            for read in (fls.raw_fl[0].compute, lambda: fls[0].raw_fl):
+                try:
+                    read()
+                except FrameDataError as error:
+                    assert sys.argv[1] in str(error)
+                    assert "HDF5 does not know the filter 32015" in str(error)
+                    assert "hdf5plugin" in str(error)
+                else:
+                    raise AssertionError("was read")
+    """
+    run_python(code, zstd_path)
