@@ -13,8 +13,9 @@ from .correction.profiles import Profile
 from .errors import FrameDataError, ImageMissingError, ParameterError
 from .hdf5.changes import IMAGES, note_change
 from .hdf5.encoding import load_filters
-from .hdf5.files import check_writable
-from .hdf5.layout import PICTURE_ATTRIBUTES, where, write_image
+from .hdf5.files import check_writable, noticing_damage, subgroup
+from .hdf5.index import flaw_of
+from .hdf5.layout import PICTURE_ATTRIBUTES, read_attributes, said, where, write_image
 from .hdf5.remote import refuse_local_data
 from .notices import ClippingWarning, warn
 
@@ -88,11 +89,12 @@ class Fluorescence:
             (f"fluorescence background {name}", value)
             for kind in BACKGROUND_KINDS
             if kind in backgrounds
-            for name, value in backgrounds[kind].attrs.items()
+            for name, value in read_attributes(backgrounds[kind]).items()
         ]
         if "fit" in backgrounds:
             masks = (_FIT_MASK, "estimate_bg_from_binary")
-            info.append(("fluorescence background from mask", any(mask in self.h5 for mask in masks)))
+            with noticing_damage(self.h5):
+                info.append(("fluorescence background from mask", any(mask in self.h5 for mask in masks)))
         return info
 
     def set_raw(self, data: ArrayLike) -> None:
@@ -211,18 +213,28 @@ class Fluorescence:
             raise KeyError(f"no background '{key}' in {where(self.h5)}.")
         if not ret_attrs:
             return _read(backgrounds[key])
-        attributes = {name: v for name, v in backgrounds[key].attrs.items() if name not in PICTURE_ATTRIBUTES}
+        attributes = {
+            name: v for name, v in read_attributes(backgrounds[key]).items() if name not in PICTURE_ATTRIBUTES
+        }
         return _read(backgrounds[key]), attributes
 
     def _dataset(self) -> h5py.Dataset:
-        try:
-            return self.h5["raw"]
-        except KeyError as error:
-            raise ImageMissingError(f"{where(self.h5)} holds no image yet: create it with FLImage(data=…).") from error
+        if not self._holds("raw"):
+            raise ImageMissingError(f"{where(self.h5)} holds no image yet: create it with FLImage(data=…).")
+        return _open_image(self.h5, "raw")
 
-    def _backgrounds(self) -> Mapping[str, h5py.Dataset]:
-        holder: Mapping[str, h5py.Dataset] = self.h5.get("bg_data", {})
-        return holder
+    def _backgrounds(self) -> dict[str, h5py.Dataset]:
+        if not self._holds("bg_data"):
+            return {}
+        holder = subgroup(self.h5, "bg_data")
+        with noticing_damage(holder):
+            kinds = list(holder)
+        return {kind: _open_image(holder, kind) for kind in kinds}
+
+    def _holds(self, name: str) -> bool:
+        """Tell whether something has a name, be it damaged or a link that leads nowhere."""
+        with noticing_damage(self.h5):
+            return bool(self.h5.id.links.exists(name.encode()))
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if shape not in ((), self.shape):
@@ -244,6 +256,11 @@ def _as_image(data: ArrayLike) -> NDArray[Any]:
 def _total(backgrounds: Mapping[str, h5py.Dataset], shape: tuple[int, int]) -> NDArray[np.float64]:
     total = np.zeros(shape)
     for dataset in backgrounds.values():
+        if dataset.shape != shape:
+            raise FrameDataError(
+                f"{_named(dataset)} has shape {dataset.shape}; the image has {shape}. Set another background with "
+                f"set_bg_data(…)."
+            )
         total += _read(dataset)
     return total
 
@@ -253,14 +270,29 @@ def _check_kind(key: str) -> None:
         raise ParameterError(f"unknown background {key!r}: give one of {', '.join(map(repr, BACKGROUND_KINDS))}.")
 
 
+def _open_image(group: h5py.Group, name: str) -> h5py.Dataset:
+    with noticing_damage(group):
+        dataset = group[name]
+        if not isinstance(dataset, h5py.Dataset):
+            raise TypeError(f"'{name}' is no image")
+        flaw = flaw_of(dataset.id)
+    if flaw is not None:
+        raise FrameDataError(f"{_named(dataset)} {flaw}")
+    return dataset
+
+
 def _read(dataset: h5py.Dataset) -> NDArray[Any]:
     try:
         refuse_local_data(dataset)
         load_filters(dataset.id)
         image: NDArray[Any] = dataset[()]
-    except OSError as error:
+    except (MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise FrameDataError(
-            f"'{dataset.name}' of '{dataset.file.filename}' cannot be read: {error}. Restore the file from a copy, or "
-            f"install the filter that it needs (hdf5plugin)."
+            f"{_named(dataset)} cannot be read: {said(error)}. Restore the file from a copy, or install the filter "
+            f"that it needs (hdf5plugin)."
         ) from error
     return image
+
+
+def _named(dataset: h5py.Dataset) -> str:
+    return f"'{dataset.name}' of '{dataset.file.filename}'"

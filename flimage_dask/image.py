@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from types import EllipsisType
 from typing import Any
 
@@ -11,10 +12,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .errors import FileError, ParameterError
 from .fluorescence import BackgroundData, Fluorescence
+from .hdf5.attributes import read_attribute
 from .hdf5.changes import note_change
 from .hdf5.copying import copy_image, copy_image_to_file
-from .hdf5.files import GroupHolder, H5File, check_writable, opened
-from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, check_is_image, is_writable, mark_version, read_attributes, where
+from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage, opened, subgroup
+from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, check_is_image, is_writable, mark_version, where
 from .meta import DATA_KEYS_FL, META_KEYS_FL, FLMetaDict, check_key
 
 #: What cuts a part out of an image.
@@ -78,7 +80,8 @@ class FLImage(GroupHolder):
         meta = FLMetaDict(meta_data or {})
         super().__init__(h5file, h5mode)
         try:
-            check_is_image(self.h5)
+            with noticing_damage(self.h5):
+                check_is_image(self.h5)
             self.h5dtype = h5dtype
             self._require_fluorescence()
             if data is not None:
@@ -110,7 +113,7 @@ class FLImage(GroupHolder):
 
     def __contains__(self, key: str) -> bool:
         """Tell whether there is a value for a metadata key; other attributes do not count."""
-        return key in META_KEYS_FL and key in opened(self.h5).attrs
+        return key in META_KEYS_FL and read_attribute(opened(self.h5), key) is not None
 
     def __getitem__(self, given: str | Crop) -> Any:
         """Return the value of a metadata key, or a part of the image as a new `FLImage` in memory.
@@ -162,8 +165,9 @@ class FLImage(GroupHolder):
     @property
     def meta(self) -> FLMetaDict:
         """The metadata, as a copy. Attributes outside the vocabulary are kept, but not shown."""
-        attributes = read_attributes(opened(self.h5))
-        return FLMetaDict({key: attributes[key] for key in META_KEYS_FL if key in attributes})
+        group = opened(self.h5)
+        found = {key: read_attribute(group, key) for key in META_KEYS_FL}
+        return FLMetaDict({key: value for key, value in found.items() if value is not None})
 
     @property
     def info(self) -> list[tuple[str, Any]]:
@@ -186,7 +190,8 @@ class FLImage(GroupHolder):
         """
         if h5file is None or isinstance(h5file, h5py.Group):
             copied = FLImage(h5file=h5file, h5dtype=self.h5dtype)
-            copy_image(self.h5, copied.h5)
+            with noticing_damage(self.h5) if h5file is None else nullcontext():
+                copy_image(self.h5, copied.h5)
             return copied
         copy_image_to_file(self.h5, h5file)
         return FLImage(h5file=h5file, h5dtype=self.h5dtype)
@@ -270,12 +275,13 @@ class FLImage(GroupHolder):
     @property
     def _fl(self) -> Fluorescence:
         """The images."""
-        return Fluorescence(opened(self.h5)[FLUORESCENCE], self.h5dtype)
+        return Fluorescence(subgroup(opened(self.h5), FLUORESCENCE), self.h5dtype)
 
     def _require_fluorescence(self) -> None:
         """Create the group of the images in a new file."""
-        if FLUORESCENCE in self.h5:
-            return
+        with noticing_damage(self.h5):
+            if FLUORESCENCE in self.h5:
+                return
         if not is_writable(self.h5):
             raise FileError(f"{where(self.h5)} holds no fluorescence image.")
         mark_version(self.h5)

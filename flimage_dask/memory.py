@@ -38,6 +38,15 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
+@cache
+def memory_of_machine() -> int:
+    """Return the size of the RAM [bytes]."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows
+        return int(import_module("psutil").virtual_memory().total)
+
+
 # As far as glibc goes by itself once an array of 32 MiB was freed: it takes as much from memory that was freed
 # before, and gives back what exceeds twice that.
 _LARGEST_REUSED, _MOST_KEPT = 32 << 20, 64 << 20

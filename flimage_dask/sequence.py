@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import FrameNotFoundError, ParameterError, SeriesError
 from .fluorescence import BackgroundData, Fluorescence
-from .hdf5.attributes import Column, Columns, read_column, read_columns
+from .hdf5.attributes import Column, Columns, read_attribute, read_column, read_columns
 from .hdf5.changes import FRAMES, IMAGES, PLACES, Remembered
 from .hdf5.index import SeriesIndex, index_series
 from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, path_of, where
@@ -97,7 +97,7 @@ class FrameSequence(ABC, Generic[View]):
     @property
     def identifier(self) -> str | None:
         """Identifier of the series; None if it has none."""
-        identifier = self._store.group.attrs.get(IDENTIFIER)
+        identifier = read_attribute(self._store.group, IDENTIFIER)
         if isinstance(identifier, bytes):
             return identifier.decode("utf-8", "surrogateescape")
         return None if identifier is None else str(identifier)

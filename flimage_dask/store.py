@@ -12,7 +12,16 @@ from .hdf5.changes import EVERYTHING, FRAMES, IMAGES, PLACES, FileChanges, Remem
 from .hdf5.copying import copy_image_as, link_backgrounds
 from .hdf5.files import bound_metadata_cache, noticing_damage, opened
 from .hdf5.index import SeriesIndex
-from .hdf5.layout import IDENTIFIER, check_no_gap, count_frames, frame_name, gap_error, is_writable, where
+from .hdf5.layout import (
+    IDENTIFIER,
+    check_no_gap,
+    count_frames,
+    frame_name,
+    gap_error,
+    is_writable,
+    unopened_error,
+    where,
+)
 from .hdf5.reader import open_reader
 from .hdf5.source import source_of
 from .lazy.frame_source import FrameSource
@@ -78,14 +87,20 @@ class SeriesStore:
 
     def check_no_gap(self) -> None:
         """Refuse a series with frames that counting passed over; before whatever visits all frames."""
-        self._remembered.get(_WHOLE, (FRAMES,), lambda: check_no_gap(self.group, self.count()))
+        with noticing_damage(self.group):
+            self._remembered.get(_WHOLE, (FRAMES,), lambda: check_no_gap(self.group, self.count()))
 
     def frame(self, number: int) -> h5py.Group:
         """Return the group of a frame."""
-        try:
-            return self.group[frame_name(number)]
-        except KeyError as error:
-            raise gap_error(self.group, number) from error
+        group = self.group
+        with noticing_damage(group):
+            try:
+                frame = group[frame_name(number)]
+            except (KeyError, RuntimeError) as error:
+                raise unopened_error(group, number, error) from error
+        if not isinstance(frame, h5py.Group):
+            raise unopened_error(group, number, TypeError("it is no group"))
+        return frame
 
     def numbers_by_identifier(self) -> dict[str, int]:
         """Return the number of the first frame with each identifier."""

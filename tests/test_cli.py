@@ -524,12 +524,16 @@ def test_a_failure_of_the_system_names_the_file(recorded, out, monkeypatch):
     assert failed(1, "denoise", recorded, out) == f"flimage-dask: error: '{out}': No space left on device."
 
 
-def test_an_error_of_the_program_itself_is_not_hidden(recorded, monkeypatch):
+@pytest.mark.parametrize("message", ["", "float division by zero."])
+def test_an_error_that_nobody_thought_of_is_one_line_with_its_name(recorded, out, monkeypatch, message):
     def fail(*arguments, **options):
-        raise ZeroDivisionError
+        raise ZeroDivisionError(message)
 
     monkeypatch.setattr(FLSeries, "denoise", fail)
-    assert isinstance(run("denoise", recorded, "out.h5").exception, ZeroDivisionError)
+    line = failed(1, "denoise", recorded, out)
+    text = f"ZeroDivisionError: {message}".rstrip(": .")
+    assert line == f"flimage-dask: error: {text}. Give --traceback to see where, and report it, please."
+    assert run("denoise", recorded, out, "--traceback").stderr.startswith("Traceback")
 
 
 def test_a_message_of_several_lines_becomes_one(tmp_path):

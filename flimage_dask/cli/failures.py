@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
+from click.exceptions import Exit
 
 from ..errors import FlimageError, ParameterError
 from ..notices import BleachingWarning, ClippingWarning, SchedulerWarning
@@ -49,9 +50,9 @@ class OneLineErrors(click.Group):
             if sys.stderr.isatty():
                 click.echo(err=True)  # ends the line on which the terminal shows ^C
             raise click.Abort(_with_notes("interrupted.", interrupt)) from interrupt
-        except BrokenPipeError:
+        except (BrokenPipeError, click.ClickException, click.Abort, Exit):
             raise
-        except (FlimageError, OSError, ImportError) as error:
+        except Exception as error:
             if ctx.meta.get(_TRACEBACK):
                 click.echo(traceback.format_exc(), err=True, nl=False)
             say("error", _with_notes(_in_words(error), error))
@@ -107,6 +108,10 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, FlimageError) and error.errno is not None:
         place = f"'{error.filename}': " if error.filename is not None else ""
         return f"{place}{error.strerror}."
+    if not isinstance(error, FlimageError | OSError | ImportError):
+        # Nobody thought of it, so that what it says may mean little without its name.
+        text = f"{type(error).__name__}: {error}".rstrip(": .")
+        return f"{text}. Give --traceback to see where, and report it, please."
     return in_words_of_the_command_line(str(error))
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from h5py import h5a, h5g, h5s, h5t
 from numpy.typing import NDArray
 
-from .layout import frame_name, gap_error
+from .files import noticing_damage
+from .layout import frame_name, unopened_error
 
 #: One value a frame; None where a frame has none.
 Column: TypeAlias = list[Any]
@@ -25,14 +26,23 @@ _TEXT_IN_MEMORY = h5t.py_create(_TEXT)
 def read_column(group: h5py.Group, numbers: NDArray[np.int64], key: str) -> Column:
     """Read one attribute of the frames of a series."""
     name = key.encode()
-    column: Column = []
-    for frame in _open_frames(group, numbers):
-        column.append(_read_value(frame, name, h5a.open(frame, name)) if h5a.exists(frame, name) else None)
-    return column
+    with noticing_damage(group):
+        return [_read_if_there(frame, name) for frame in _open_frames(group, numbers)]
+
+
+def read_attribute(group: h5py.Group, key: str) -> Any:
+    """Read one attribute of a group; None if it has none."""
+    with noticing_damage(group):
+        return _read_if_there(group.id, key.encode())
 
 
 def read_columns(group: h5py.Group, numbers: NDArray[np.int64]) -> Columns:
     """Read all attributes of the frames of a series."""
+    with noticing_damage(group):
+        return _read_columns(group, numbers)
+
+
+def _read_columns(group: h5py.Group, numbers: NDArray[np.int64]) -> Columns:
     columns: Columns = {}
     texts: dict[str, str] = {}
     for row, frame in enumerate(_open_frames(group, numbers)):
@@ -88,8 +98,12 @@ def _open_frames(group: h5py.Group, numbers: NDArray[np.int64]) -> Iterable[h5g.
     for number in numbers.tolist():
         try:
             yield h5g.open(group.id, frame_name(number).encode())
-        except (KeyError, ValueError) as error:
-            raise gap_error(group, number) from error
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise unopened_error(group, number, error) from error
+
+
+def _read_if_there(group: h5g.GroupID, key: bytes) -> Any:
+    return _read_value(group, key, h5a.open(group, key)) if h5a.exists(group, key) else None
 
 
 def _read_value(frame: h5g.GroupID, key: bytes, attribute: h5a.AttrID) -> Any:

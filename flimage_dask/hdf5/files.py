@@ -16,10 +16,11 @@ from ..errors import (
     FileLockedError,
     FileMissingError,
     FilePermissionError,
+    FlimageError,
     OutputExistsError,
     ParameterError,
 )
-from .layout import is_writable, where
+from .layout import damage_error, is_writable, where
 from .remote import RemoteFile
 from .url import Url, is_url, public_name
 
@@ -91,11 +92,31 @@ def check_writable(group: h5py.Group) -> None:
 
 @contextmanager
 def noticing_damage(group: h5py.Group) -> Iterator[None]:
-    """Name the file when HDF5 cannot make sense of what it reads there."""
+    """Name the file when HDF5 cannot make sense of what it reads there.
+
+    For reading only: it has many types of errors for that, some of which mean something else when it writes.
+    """
     try:
         yield
-    except RuntimeError as error:
-        raise FileError(f"{where(group)} is damaged: {error}. Restore the file from a copy.") from error
+    except FlimageError:
+        raise
+    except (KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise damage_error(group, error) from error
+
+
+def subgroup(group: h5py.Group, name: str) -> h5py.Group:
+    """Open a group within another.
+
+    Raises
+    ------
+    FileError
+        If it is damaged, or no group.
+    """
+    with noticing_damage(group):
+        found = group[name]
+        if not isinstance(found, h5py.Group):
+            raise TypeError(f"'{name}' is no group")
+    return found
 
 
 def _open(h5file: H5File, h5mode: str) -> h5py.Group:

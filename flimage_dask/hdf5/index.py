@@ -10,9 +10,10 @@ from h5py import h5d, h5g, h5o, h5p, h5t
 from numpy.typing import NDArray
 
 from ..errors import SeriesError
+from ..memory import memory_of_machine
 from .files import noticing_damage
 from .filters import DEFLATE, SHUFFLE, FilterPipeline
-from .layout import BACKGROUNDS, RAW, frame_name, gap_error, where
+from .layout import BACKGROUNDS, RAW, frame_name, unopened_error, where
 
 #: Offset of an image that lies in no single byte range: HDF5 must read it.
 NO_RANGE = -1
@@ -266,7 +267,7 @@ def _open_image(group: h5py.Group, number: int, name: str) -> h5d.DatasetID:
         return h5d.open(group.id, path.encode())
     except KeyError as error:
         if frame_name(number) not in group:
-            raise gap_error(group, number) from error
+            raise unopened_error(group, number, error) from error
         raise SeriesError(
             f"frame {number} of {where(group)} has no dataset '{name}' that can be opened ({error.args[0]}). "
             f"Leave it out with a slice of the series."
@@ -337,6 +338,20 @@ class ImageLayout:
         return NO_RANGE, 0, 0
 
 
+def flaw_of(dataset: h5d.DatasetID) -> str | None:
+    """Say why a dataset is no image; None if it is one."""
+    shape, dtype = dataset.shape, _dtype_of(dataset)
+    if dataset.rank != 2 or dtype is None or dtype.kind not in "fiub":
+        return f"has shape {shape} and type {dtype or 'unknown'}; a frame is a two-dimensional image of real numbers."
+    if 0 in shape:
+        return f"has shape {shape}, so that it holds no pixel."
+    n_bytes, most = shape[0] * shape[1] * dtype.itemsize, memory_of_machine()
+    # A damaged file may promise anything.
+    if n_bytes > most:
+        return f"has shape {shape}, {n_bytes / 2**30:,.0f} GiB, and the memory of this machine {most / 2**30:,.0f} GiB."
+    return None
+
+
 def _dtype_of(dataset: h5d.DatasetID) -> np.dtype[Any] | None:
     """Return the type of a dataset; None if numpy has no such type."""
     try:
@@ -358,12 +373,9 @@ def _check_image(
 ) -> None:
     frame = f"frame {number} of {where(group)}"
     image = frame if name == RAW else f"the background '{name}' of {frame}"
-    dtype = _dtype_of(dataset)
-    if dataset.rank != 2 or dtype is None or dtype.kind not in "fiub":
-        raise SeriesError(
-            f"{image} has shape {dataset.shape} and type {dtype or 'unknown'}; "
-            f"a frame is a two-dimensional image of real numbers."
-        )
+    flaw = flaw_of(dataset)
+    if flaw is not None:
+        raise SeriesError(f"{image} {flaw}")
     if shape is not None and dataset.shape != shape:
         raise SeriesError(
             f"{image} has shape {dataset.shape}; the series has {shape}. "

@@ -16,7 +16,7 @@ from h5py import h5d, h5s
 from numpy.typing import DTypeLike, NDArray
 
 from .._version import __version__
-from ..errors import SeriesError
+from ..errors import FileError, SeriesError
 from .encoding import FLIMAGE_LIKE, PLAIN, Chunk, FrameEncoding, Stored
 
 FLUORESCENCE = "fluorescence"
@@ -119,6 +119,26 @@ def gap_error(group: h5py.Group, number: int) -> SeriesError:
     )
 
 
+def unopened_error(group: h5py.Group, number: int, error: Exception) -> SeriesError:
+    """Make the error for a frame that does not open: it is missing between others, or there is something else."""
+    if not group.id.links.exists(frame_name(number).encode()):
+        return gap_error(group, number)
+    return SeriesError(
+        f"frame {number} of {where(group)} cannot be opened ({said(error)}): restore the file from a copy, or leave "
+        f"the frame out with slices of the series."
+    )
+
+
+def damage_error(group: h5py.Group, error: Exception) -> FileError:
+    """Make the error for what HDF5 cannot make sense of."""
+    return FileError(f"{where(group)} is damaged: {said(error)}. Restore the file from a copy.")
+
+
+def said(error: Exception) -> str:
+    """Return what an error says; a KeyError would show it as Python writes it."""
+    return str(error.args[0] if error.args else type(error).__name__)
+
+
 def check_is_series(group: h5py.Group) -> None:
     """Refuse a group that is a single image."""
     if FLUORESCENCE in group:
@@ -174,8 +194,17 @@ def mark_version(group: h5py.Group) -> None:
 
 
 def read_attributes(group: h5py.Group) -> dict[str, Any]:
-    """Read all attributes of a group."""
-    return dict(group.attrs)
+    """Read all attributes of a group.
+
+    Raises
+    ------
+    FileError
+        If HDF5 finds one damaged, or h5py knows no such type.
+    """
+    try:
+        return dict(group.attrs)
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise damage_error(group, error) from error
 
 
 def write_attributes(group: h5py.Group, attributes: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from .encoding import load_filters
 from .files import open_path
 from .filters import Bytes, DamagedChunkError
 from .index import NO_RANGE, ImageIndex, ImageLayout, index_images
-from .layout import is_writable
+from .layout import is_writable, said
 from .local import LocalFile, local_file_of
 from .remote import refuse_local_data
 from .source import ByteSource, source_of
@@ -205,7 +205,7 @@ class OpenFileReader(ProcessLocal):
             dataset = h5d.open(self._group.id, index.path(position).encode())
             if layout is None or not layout.fits(dataset):
                 layout = ImageLayout.of(dataset)
-        except (KeyError, OSError, TypeError, ValueError) as error:
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise _unreadable(index, position, filename, error) from error
         if (layout.shape, layout.dtype) != (index.shape, index.dtype):
             raise FileChangedError(
@@ -216,7 +216,7 @@ class OpenFileReader(ProcessLocal):
     def _read_chunk(self, dataset: h5d.DatasetID, index: ImageIndex, position: int) -> tuple[int, bytes]:
         try:
             chunk: tuple[int, bytes] = dataset.read_direct_chunk((0, 0))
-        except (OSError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise _unreadable(index, position, self._group.file.filename, error) from error
         return chunk
 
@@ -262,14 +262,14 @@ def _read_with_hdf5(group: h5py.Group, index: ImageIndex, position: int) -> NDAr
         refuse_local_data(dataset)
         load_filters(dataset.id)
         dataset.read_direct(image)
-    except (KeyError, OSError, TypeError, ValueError) as error:
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise _unreadable(index, position, group.file.filename, error) from error
     return image
 
 
 def _unreadable(index: ImageIndex, position: int, filename: str, error: Exception) -> FrameDataError:
     return FrameDataError(
-        f"{_place(index, position, filename)} cannot be read: {error.args[0]}. Restore the file from a copy, install "
+        f"{_place(index, position, filename)} cannot be read: {said(error)}. Restore the file from a copy, install "
         f"the filter that it needs (hdf5plugin), or leave the frame out with slices of the series."
     )
 

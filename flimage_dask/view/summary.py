@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..hdf5.attributes import as_array, split_constant
-from ..hdf5.files import GroupHolder
+from ..hdf5.attributes import as_array, read_attribute, split_constant
+from ..hdf5.files import GroupHolder, noticing_damage
 from ..hdf5.index import NO_BACKGROUND, SeriesIndex, index_series
 from ..hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, PROVENANCE, count_frames, where
 from ..hdf5.source import origin_of
@@ -54,9 +54,12 @@ def describe_file(path: str | os.PathLike[str] | Url) -> dict[str, Any]:
     """
     with GroupHolder(path, "r") as holder:
         group = holder.h5
-        if FLUORESCENCE in group:
+        with noticing_damage(group):
+            is_image = FLUORESCENCE in group
+            n_frames = 0 if is_image else count_frames(group)
+        if is_image:
             found = _describe_image(FLImage(h5file=group))
-        elif count_frames(group):
+        elif n_frames:
             found = _describe_series(FLSeries(h5file=group))
         else:
             raise FileError(f"{where(group)} holds neither a series (fli_0, fli_1, …) nor an image (fluorescence).")
@@ -120,17 +123,18 @@ def _describe_series(series: FLSeries) -> dict[str, Any]:
 
 
 def _describe_image(image: FLImage) -> dict[str, Any]:
-    backgrounds = list(image.h5[BACKGROUNDS]) if BACKGROUNDS in image.h5 else []
-    meta = dict(image.meta)
+    with noticing_damage(image.h5):
+        backgrounds = list(image.h5[BACKGROUNDS]) if BACKGROUNDS in image.h5 else []
+    meta, (height, width) = dict(image.meta), image.shape
     time = meta.get("time")
     return {
         "kind": "image",
         "identifier": meta.get(IDENTIFIER),
         "n_frames": 1,
-        "frame_shape": image.shape,
+        "frame_shape": (height, width),
         "dtype": str(image.dtype),
         **_describe_times(as_array([time]) if isinstance(time, Real) else np.array([np.nan])),
-        "uncompressed_bytes": image.raw_fl.nbytes * (1 + len(backgrounds)),
+        "uncompressed_bytes": height * width * image.dtype.itemsize * (1 + len(backgrounds)),
         "backgrounds": {kind: {"n_frames": 1, "n_images": 1} for kind in backgrounds},
         "metadata": {"constant": meta, "varying": {}},
     }
@@ -171,7 +175,7 @@ def _describe_column(column: Sequence[Any]) -> dict[str, Any]:
 
 def _read_provenance(group: h5py.Group) -> tuple[dict[str, Any] | None, list[str]]:
     """Read where a file comes from; it may have been written by anybody."""
-    stored = group.attrs.get(PROVENANCE)
+    stored = read_attribute(group, PROVENANCE)
     if stored is None:
         return None, []
     unreadable = f"the root attribute '{PROVENANCE}' is not readable as provenance"

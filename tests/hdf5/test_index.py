@@ -258,6 +258,16 @@ def test_a_frame_that_is_no_image_of_real_numbers_is_named(series, dataset, numb
         index(series)
 
 
+@pytest.mark.parametrize(
+    ("shape", "reason"), [((0, 5), "holds no pixel"), ((1 << 22, 1 << 22), "memory of this machine")]
+)
+def test_a_frame_whose_shape_cannot_be_is_named(series, shape, reason):
+    replace_raw(series, 2, shape=shape, dtype="f4", chunks=None if 0 in shape else (64, 64))
+
+    with pytest.raises(SeriesError, match=f"frame 2 of 'index' has shape .*{reason}"):
+        index(series)
+
+
 def test_the_real_series_is_indexed_by_ranges(shared_data):
     with h5py.File(shared_data / "mito_series.h5") as file:
         found = index_series(file, np.arange(len(file)))
