@@ -98,8 +98,6 @@ class FrameSequence(ABC, Generic[View]):
     def identifier(self) -> str | None:
         """Identifier of the series; None if it has none."""
         identifier = read_attribute(self._store.group, IDENTIFIER)
-        if isinstance(identifier, bytes):
-            return identifier.decode("utf-8", "surrogateescape")
         return None if identifier is None else str(identifier)
 
     @property

@@ -311,6 +311,30 @@ def test_an_identifier_may_be_a_number(series_path):
     assert 7 in again
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        (np.array(["i0"], h5py.string_dtype()), "i0"),
+        (np.bytes_(b"i0"), "i0"),
+        (h5py.Empty("S1"), None),
+        (np.array(["a", "b"], h5py.string_dtype()), "['a' 'b']"),
+    ],
+    ids=["an array of one text", "text of fixed length", "nothing", "several texts"],
+)
+def test_identifiers_that_other_programs_wrote_are_text(series_path, tmp_path, name, meant):
+    with h5py.File(series_path, "a") as file:
+        file["fli_3"].attrs["identifier"] = file.attrs["identifier"] = name
+    with FLSeries(h5file=series_path, h5mode="r") as fls:
+        assert fls.identifiers[3] == fls[3].meta.get("identifier") == fls.identifier == meant
+        assert ("identifier" in fls[3]) == (meant is not None)
+        if meant is not None:
+            assert meant in fls
+            assert fls[meant] == fls[3]
+        fls.background_correction(tmp_path / "out.h5", 4)
+        with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+            assert out.identifiers == fls.identifiers
+
+
 def test_an_image_of_flimage_is_named_as_one(flimage):
     with pytest.raises(ParameterError, match="of flimage_dask, not FLImage of flimage"):
         FLSeries().add_flimage(flimage.FLImage(np.ones((4, 5))))

@@ -13,12 +13,13 @@ from h5py import h5a, h5g, h5s, h5t
 from numpy.typing import NDArray
 
 from .files import noticing_damage
-from .layout import frame_name, unopened_error
+from .layout import IDENTIFIER, frame_name, unopened_error
 
 #: One value a frame; None where a frame has none.
 Column: TypeAlias = list[Any]
 Columns: TypeAlias = dict[str, Column]
 
+_NAME = IDENTIFIER.encode()
 _TEXT = h5py.string_dtype()
 _TEXT_IN_MEMORY = h5t.py_create(_TEXT)
 
@@ -49,8 +50,10 @@ def _read_columns(group: h5py.Group, numbers: NDArray[np.int64]) -> Columns:
         for position in range(h5a.get_num_attrs(frame)):
             attribute = h5a.open(frame, index=position)
             key = attribute.name
-            column = columns.setdefault(key.decode(), [None] * len(numbers))
             value = _read_value(frame, key, attribute)
+            if value is None:
+                continue
+            column = columns.setdefault(key.decode(), [None] * len(numbers))
             # Text that many frames share is one object: a version, a device.
             column[row] = texts.setdefault(value, value) if isinstance(value, str) else value
     return columns
@@ -107,7 +110,7 @@ def _read_if_there(group: h5g.GroupID, key: bytes) -> Any:
 
 
 def _read_value(frame: h5g.GroupID, key: bytes, attribute: h5a.AttrID) -> Any:
-    """Read one attribute as h5py would, in a tenth of the time for scalars."""
+    """Read one attribute as h5py would, in a tenth of the time for scalars; see `_plain` for where it differs."""
     stored = attribute.get_type()
     if attribute.get_space().get_simple_extent_type() == h5s.SCALAR:
         if stored.equal(h5t.NATIVE_DOUBLE):
@@ -117,12 +120,30 @@ def _read_value(frame: h5g.GroupID, key: bytes, attribute: h5a.AttrID) -> Any:
         if isinstance(stored, h5t.TypeStringID) and stored.is_variable_str():
             text: NDArray[Any] = np.empty((), _TEXT)
             attribute.read(text, mtype=_TEXT_IN_MEMORY)
-            return text.item().decode("utf-8", "surrogateescape")
+            return _decoded(text.item())
         if isinstance(stored, (h5t.TypeFloatID, h5t.TypeIntegerID)):
             number = np.empty((), attribute.dtype)
             attribute.read(number)
             return number[()]
-    return h5py.Group(frame).attrs[key.decode()]
+    value = _plain(h5py.Group(frame).attrs[key.decode()])
+    return str(value) if key == _NAME and isinstance(value, np.ndarray) else value
+
+
+def _plain(value: Any) -> Any:
+    """Return text as str, what an array of one element holds, and None for nothing, as other programs mean them."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())[()]
+    if isinstance(value, bytes):
+        return _decoded(value)
+    return None if isinstance(value, h5py.Empty) else value
+
+
+def _decoded(text: bytes) -> str:
+    """Return text that may be written again, though some programs write in the code of their machine."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _is_constant(column: Column) -> bool:

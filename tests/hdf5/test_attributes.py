@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from flimage_dask.errors import SeriesError
-from flimage_dask.hdf5.attributes import AttributeWriter, as_array, read_column, read_columns, split_constant
+from flimage_dask.hdf5.attributes import (
+    AttributeWriter,
+    as_array,
+    read_attribute,
+    read_column,
+    read_columns,
+    split_constant,
+)
 
 VALUES = {
     "float": 1.5,
@@ -16,10 +23,19 @@ VALUES = {
     "bool": True,
     "text": "Zeiß µm",
     "empty text": "",
-    "bytes": np.bytes_(b"fixed"),
     "array": np.array([1.0, 2.0]),
     "texts": ["a", "b"],
-    "nothing": h5py.Empty("f4"),
+}
+
+#: What other programs write, and what they mean by it.
+MEANT = {
+    "text of fixed length": (np.bytes_("Zeiß".encode()), "Zeiß"),
+    "text that is no utf-8": (np.bytes_(b"caf\xe9"), "café"),
+    "an array of one text": (np.array(["a"], h5py.string_dtype()), "a"),
+    "an array of one text of fixed length": (np.array([b"a"]), "a"),
+    "an array of one number": (np.array([[2.5]]), 2.5),
+    "nothing": (h5py.Empty("f4"), None),
+    "no text": (h5py.Empty("S1"), None),
 }
 
 
@@ -49,11 +65,28 @@ def test_a_value_is_read_as_h5py_reads_it(group, key):
     assert_same(value, group["fli_1"].attrs[key])
 
 
+@pytest.mark.parametrize("key", MEANT)
+def test_a_value_that_other_programs_wrote_is_read_as_they_meant_it(group, key):
+    written, meant = MEANT[key]
+    group["fli_1"].attrs[key] = written
+
+    assert read_column(group, np.arange(3), key) == [None, meant, None]
+    assert read_columns(group, np.arange(3)) == ({} if meant is None else {key: [None, meant, None]})
+    assert read_attribute(group["fli_1"], key) == meant
+
+
 @pytest.mark.parametrize("text", ["plain", ""])
 def test_a_text_in_ascii_is_read_as_h5py_reads_it(group, text):
     group["fli_0"].attrs.create("ascii", text, dtype=h5py.string_dtype("ascii"))
 
     assert_same(read_column(group, np.array([0]), "ascii")[0], group["fli_0"].attrs["ascii"])
+
+
+def test_text_in_the_code_of_some_machine_can_be_written_again(group):
+    group["fli_0"].attrs["device"] = np.bytes_(b"caf\xe9")
+    AttributeWriter().write(group["fli_1"].id, {"device": read_attribute(group["fli_0"], "device")})
+
+    assert group["fli_1"].attrs["device"] == "café"
 
 
 def test_all_columns_are_read_at_once(group):
