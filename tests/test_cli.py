@@ -292,6 +292,16 @@ def test_a_series_without_times_names_the_option_that_helps(tmp_path, out):
     assert not out.exists()
 
 
+def test_a_time_that_is_no_number_names_ways_out_that_there_are(recorded, out, tmp_path):
+    path = shutil.copy(recorded, tmp_path / "in.h5")
+    with h5py.File(path, "a") as file:
+        file["fli_3"].attrs["time"] = "3 s"
+    line = failed(1, "correct", path, out, "--border", 4)
+    assert "frame 3" in line
+    assert line.endswith("give --frame-interval SECONDS, or set fls[3]['time'] in Python.")
+    assert run("correct", path, out, "--border", 4, "--frame-interval", 1).exit_code == 0
+
+
 def test_a_single_image_cannot_be_corrected_as_a_series(shared_data, out):
     assert "single image" in failed(1, "correct", shared_data / "retina_p10.h5", out)
 

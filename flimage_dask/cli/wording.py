@@ -8,7 +8,8 @@ _IRREGULAR = (
     (r"resume=True", "--resume"),
     (r"resume=False", "--no-resume"),
     (r"times=…? or frame_interval=…?(?: in seconds)?", "--frame-interval SECONDS"),
-    (r"fls\[([-\d:]+)\]", r"--frames \1"),
+    (r"set (fls\[\d+\]\['time'\])", r"give --frame-interval SECONDS, or set \1 in Python"),
+    (r"fls\[([-\d:]+)\](?!\[)", r"--frames \1"),
     (r"a side of frame_shape=", "--size "),
     (r"open it with FLImage\(h5file=…\)", "see flimage-dask info"),
 )
@@ -48,6 +49,8 @@ def in_words_of_the_command_line(text: str) -> str:
     --------
     >>> in_words_of_the_command_line("leave them out, such as with fls[:80], or give overwrite=True.")
     'leave them out, such as with --frames :80, or give --overwrite.'
+    >>> in_words_of_the_command_line("set fls[3]['time'].")
+    "give --frame-interval SECONDS, or set fls[3]['time'] in Python."
     >>> in_words_of_the_command_line("border_px=0 is too little; give background= or model='auto'.")
     '--border 0 is too little; give --background or --model auto.'
     """
