@@ -18,8 +18,7 @@ from .fluorescence import BackgroundData, Fluorescence
 from .hdf5.attributes import Column, Columns, read_attribute, read_column, read_columns
 from .hdf5.changes import FRAMES, IMAGES, PLACES, Remembered
 from .hdf5.index import SeriesIndex, index_series
-from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, path_of, where
-from .hdf5.source import origin_of
+from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, where
 from .image import FLImage
 from .lazy.arrays import LazySeries, lazy_series
 from .lazy.frame_source import FrameSource
@@ -103,12 +102,12 @@ class FrameSequence(ABC, Generic[View]):
     @property
     def path(self) -> Path | None:
         """The file of the series; None if it is in memory or behind a URL."""
-        return path_of(self._store.group)
+        return self._store.path
 
     @property
     def origin(self) -> str | None:
         """The path of the series, or its URL without user, password and query; None if it is in memory."""
-        return origin_of(self._store.group)
+        return self._store.origin
 
     @property
     def shape(self) -> tuple[int, int, int]:

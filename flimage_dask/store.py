@@ -19,11 +19,12 @@ from .hdf5.layout import (
     frame_name,
     gap_error,
     is_writable,
+    path_of,
     unopened_error,
     where,
 )
 from .hdf5.reader import open_reader
-from .hdf5.source import source_of
+from .hdf5.source import origin_of, source_of
 from .lazy.frame_source import FrameSource
 
 _WHOLE = "has no gap"
@@ -46,6 +47,8 @@ class SeriesStore:
     def __init__(self, group: h5py.Group, *, owns_file: bool = False) -> None:
         self._group = group
         self._bounds_cache = owns_file
+        # Asked for now: a group that somebody opened by a relative name is not found by it from another folder.
+        self.path, self.origin = path_of(group), origin_of(group)
         self._n_frames: int | None = None
         self.changes = FileChanges.watch(group)
         self._remembered = Remembered(self.changes)

@@ -9,7 +9,8 @@ from h5py import h5o
 from ..errors import FileError
 from .changes import IMAGES, note_change
 from .files import check_writable
-from .layout import BACKGROUNDS, is_in_memory, path_of, read_attributes, where, write_attributes, write_image
+from .layout import BACKGROUNDS, is_in_memory, read_attributes, where, write_attributes, write_image
+from .local import is_file_of
 from .output import check_output, open_output
 
 
@@ -45,8 +46,7 @@ def copy_image_to_file(source: h5py.Group, path: str | bytes | os.PathLike[str])
     """Copy an image into a file of its own, which replaces one of that name when it is whole."""
     if isinstance(path, bytes):
         path = os.fsdecode(path)
-    here = path_of(source)
-    if here is not None and Path(path).exists() and Path(path).samefile(here):
+    if is_file_of(Path(path), source):
         raise FileError(f"'{path}' is the file of the image itself: copy it to another one.")
     check_output(path, None, overwrite=True)
     with open_output(path, overwrite=True) as group:

@@ -146,7 +146,8 @@ def open_path(path: Path, h5mode: str) -> h5py.File:
         (an OSError) if it cannot be opened, of the class that tells why.
     """
     try:
-        return h5py.File(path, h5mode)
+        # By this name it is found again, wherever the process goes.
+        return h5py.File(path.absolute(), h5mode)
     except OSError as error:
         raise _explained(path, h5mode, error) from error
 

@@ -64,9 +64,9 @@ def is_in_memory(group: h5py.Group) -> bool:
 
 
 def path_of(group: h5py.Group) -> Path | None:
-    """Return the path of a group's file; None if that is in memory or behind a URL."""
+    """Return the whole path of a group's file; None if that is in memory or behind a URL."""
     file = group.file
-    return None if file.driver in ("core", "fileobj") else Path(file.filename)
+    return None if file.driver in ("core", "fileobj") else Path(file.filename).absolute()
 
 
 def is_writable(group: h5py.Group) -> bool:

@@ -97,6 +97,16 @@ def local_file_of(group: h5py.Group) -> LocalFile | None:
     return found
 
 
+def is_file_of(path: Path, group: h5py.Group) -> bool:
+    """Tell whether a path leads to the file that a group lies in, whatever name that was opened by."""
+    file = group.file
+    if file.driver not in _DRIVERS_OF_ONE_FILE or not path.exists():
+        return False
+    if os.name != "posix":
+        return path.samefile(file.filename)
+    return os.path.samestat(path.stat(), os.fstat(file.id.get_vfd_handle()))
+
+
 def _read_fully(file: BinaryIO, n_bytes: int) -> Bytes:
     """Read up to `n_bytes`; fewer only at the end of the file."""
     buffer = bytearray(n_bytes)

@@ -58,7 +58,7 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
     if not isinstance(output, str | os.PathLike):
         raise ParameterError(f"the output must be a path or an open h5py.Group, not {type(output).__name__}.")
     path = Path(output)
-    if source is not None and path.exists() and path.samefile(source):
+    if source is not None and _lead_to_one_file(path, source):
         raise OutputExistsError(f"'{path}' is the input itself: write to another file.")
     if path.is_dir():
         raise FileIsFolderError(f"'{path}' is a folder: give the name of a file.")
@@ -73,6 +73,11 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
         raise FilePermissionError(f"the folder '{folder}' of the output '{path.name}' cannot be written to.")
     if path.exists() and not os.access(path, os.W_OK):
         raise FilePermissionError(f"'{path}' is write-protected: choose another name, or remove the protection.")
+
+
+def _lead_to_one_file(path: Path, source: Path) -> bool:
+    """Tell whether two paths lead to one file. HDF5 may spread an input over files of other names."""
+    return path.exists() and source.exists() and path.samefile(source)
 
 
 def refuse_url(output: Output) -> None:
