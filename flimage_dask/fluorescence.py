@@ -12,11 +12,10 @@ from .correction.pixel_type import contiguous, in_type
 from .correction.profiles import Profile
 from .errors import FrameDataError, ImageMissingError, ParameterError
 from .hdf5.changes import IMAGES, note_change
-from .hdf5.encoding import load_filters
 from .hdf5.files import check_writable, noticing_damage, subgroup
 from .hdf5.index import flaw_of
-from .hdf5.layout import PICTURE_ATTRIBUTES, read_attributes, said, where, write_image
-from .hdf5.remote import refuse_local_data
+from .hdf5.layout import PICTURE_ATTRIBUTES, read_attributes, where, write_image
+from .hdf5.pixels import image_name, read_pixels
 from .notices import ClippingWarning, warn
 
 #: What can be set as a background: a number for all pixels, an image, a dataset (in the same file
@@ -52,7 +51,7 @@ class Fluorescence:
     @property
     def raw(self) -> NDArray[Any]:
         """Raw image (y, x), counts, as stored."""
-        return _read(self._dataset())
+        return read_pixels(self._dataset())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -154,7 +153,7 @@ class Fluorescence:
                 holder.pop(key, None)
                 holder[key] = bg
             else:
-                image = bg[()] if isinstance(bg, h5py.Dataset) else np.asarray(bg)
+                image = read_pixels(bg) if isinstance(bg, h5py.Dataset) else np.asarray(bg)
                 # Whatever the type of the raw image, a background has fractions and may be negative.
                 dtype = np.result_type(self.h5dtype, np.float32)
                 write_image(holder, key, _as_image(np.broadcast_to(image, self.shape)), dtype)
@@ -212,11 +211,11 @@ class Fluorescence:
         if key not in backgrounds:
             raise KeyError(f"no background '{key}' in {where(self.h5)}.")
         if not ret_attrs:
-            return _read(backgrounds[key])
+            return read_pixels(backgrounds[key])
         attributes = {
             name: v for name, v in read_attributes(backgrounds[key]).items() if name not in PICTURE_ATTRIBUTES
         }
-        return _read(backgrounds[key]), attributes
+        return read_pixels(backgrounds[key]), attributes
 
     def _dataset(self) -> h5py.Dataset:
         if not self._holds("raw"):
@@ -258,10 +257,10 @@ def _total(backgrounds: Mapping[str, h5py.Dataset], shape: tuple[int, int]) -> N
     for dataset in backgrounds.values():
         if dataset.shape != shape:
             raise FrameDataError(
-                f"{_named(dataset)} has shape {dataset.shape}; the image has {shape}. Set another background with "
+                f"{image_name(dataset)} has shape {dataset.shape}; the image has {shape}. Set another background with "
                 f"set_bg_data(…)."
             )
-        total += _read(dataset)
+        total += read_pixels(dataset)
     return total
 
 
@@ -277,22 +276,5 @@ def _open_image(group: h5py.Group, name: str) -> h5py.Dataset:
             raise TypeError(f"'{name}' is no image")
         flaw = flaw_of(dataset.id)
     if flaw is not None:
-        raise FrameDataError(f"{_named(dataset)} {flaw}")
+        raise FrameDataError(f"{image_name(dataset)} {flaw}")
     return dataset
-
-
-def _read(dataset: h5py.Dataset) -> NDArray[Any]:
-    try:
-        refuse_local_data(dataset)
-        load_filters(dataset.id)
-        image: NDArray[Any] = dataset[()]
-    except (MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise FrameDataError(
-            f"{_named(dataset)} cannot be read: {said(error)}. Restore the file from a copy, or install the filter "
-            f"that it needs (hdf5plugin)."
-        ) from error
-    return image
-
-
-def _named(dataset: h5py.Dataset) -> str:
-    return f"'{dataset.name}' of '{dataset.file.filename}'"

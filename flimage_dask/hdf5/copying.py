@@ -12,6 +12,7 @@ from .files import check_writable
 from .layout import BACKGROUNDS, is_in_memory, read_attributes, where, write_attributes, write_image
 from .local import is_file_of
 from .output import check_output, open_output
+from .pixels import read_pixels
 
 
 def copy_image(source: h5py.Group, target: h5py.Group) -> None:
@@ -64,5 +65,5 @@ def link_backgrounds(source: h5py.Group, target: h5py.Group) -> None:
 
 def copy_dataset(dataset: h5py.Dataset, target: h5py.Group, key: str) -> None:
     """Store an image anew, as its new place demands."""
-    copied = write_image(target, key, dataset[()], dataset.dtype)
+    copied = write_image(target, key, read_pixels(dataset), dataset.dtype)
     write_attributes(copied, read_attributes(dataset))
