@@ -1,10 +1,14 @@
-"""Copy an image between files: stored bytes as they are, newly stored between disk and memory."""
+"""Copy an image between files: stored bytes as they are, newly stored between disk and memory.
+
+A copy holds all of its pixels. What the image finds through a soft or an external link, in a virtual dataset or in
+external storage, HDF5 would look for beside the copy, where other files may have these names.
+"""
 
 import os
 from pathlib import Path
 
 import h5py
-from h5py import h5o
+from h5py import h5d, h5l, h5o, h5p
 
 from ..errors import FileError
 from .changes import IMAGES, note_change
@@ -12,7 +16,11 @@ from .files import check_writable
 from .layout import BACKGROUNDS, is_in_memory, read_attributes, where, write_attributes, write_image
 from .local import is_file_of
 from .output import check_output, open_output
-from .pixels import read_pixels
+from .pixels import holds_its_pixels, read_pixels
+
+# HDF5 copies what soft and external links lead to.
+_EXPANDING_LINKS = h5p.create(h5p.OBJECT_COPY)
+_EXPANDING_LINKS.set_copy_object(h5o.COPY_EXPAND_SOFT_LINK_FLAG | h5o.COPY_EXPAND_EXT_LINK_FLAG)
 
 
 def copy_image(source: h5py.Group, target: h5py.Group) -> None:
@@ -20,12 +28,12 @@ def copy_image(source: h5py.Group, target: h5py.Group) -> None:
     check_writable(target)
     for key, item in source.items():
         if item is None:
-            raise FileError(f"'{key}' of {where(source)} is a link that leads nowhere: remove it, or bring its target.")
+            raise _leads_nowhere(key, source)
         if key in target:
             del target[key]
         if isinstance(item, h5py.Group):
             copy_image(item, target.create_group(key))
-        elif is_in_memory(source) == is_in_memory(target):
+        elif is_in_memory(source) == is_in_memory(target) and holds_its_pixels(item.id):
             source.copy(item, target, key)
         else:
             copy_dataset(item, target, key)
@@ -35,12 +43,15 @@ def copy_image(source: h5py.Group, target: h5py.Group) -> None:
 
 def copy_image_as(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
     """Copy an image into a new group."""
-    if is_in_memory(source) == is_in_memory(parent):
-        h5o.copy(source.id, b".", parent.id, name.encode())
-        return parent[name]
-    group = parent.create_group(name)
-    copy_image(source, group)
-    return group
+    if is_in_memory(source) != is_in_memory(parent):
+        group = parent.create_group(name)
+        copy_image(source, group)
+        return group
+    # One call, several times as fast as copying object by object.
+    h5o.copy(source.id, b".", parent.id, name.encode(), _EXPANDING_LINKS)
+    copied = parent[name]
+    _bring_pixels(source, copied)
+    return copied
 
 
 def copy_image_to_file(source: h5py.Group, path: str | bytes | os.PathLike[str]) -> None:
@@ -67,3 +78,21 @@ def copy_dataset(dataset: h5py.Dataset, target: h5py.Group, key: str) -> None:
     """Store an image anew, as its new place demands."""
     copied = write_image(target, key, read_pixels(dataset), dataset.dtype)
     write_attributes(copied, read_attributes(dataset))
+
+
+def _bring_pixels(source: h5py.Group, copied: h5py.Group) -> None:
+    """Store anew what the copy of an image has elsewhere."""
+    kinds: dict[str, int] = {}
+    copied.id.links.visit(lambda name, link: kinds.update({name.decode(): link.type}), info=True)
+    for name, kind in kinds.items():
+        # Links that lead somewhere have been expanded.
+        if kind != h5l.TYPE_HARD:
+            raise _leads_nowhere(name, source)
+        item = h5o.open(copied.id, name.encode())
+        if isinstance(item, h5d.DatasetID) and not holds_its_pixels(item):
+            path, _, key = name.rpartition("/")
+            copy_dataset(source[name], copied[path or "."], key)
+
+
+def _leads_nowhere(name: str, source: h5py.Group) -> FileError:
+    return FileError(f"'{name}' of {where(source)} is a link that leads nowhere: remove it, or bring its target.")

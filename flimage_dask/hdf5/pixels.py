@@ -3,6 +3,7 @@
 from typing import Any
 
 import h5py
+from h5py import h5d
 from numpy.typing import NDArray
 
 from ..errors import FrameDataError
@@ -34,3 +35,9 @@ def read_pixels(dataset: h5py.Dataset) -> NDArray[Any]:
 def image_name(dataset: h5py.Dataset) -> str:
     """Name an image for an error message: its path in its file."""
     return f"'{dataset.name}' of '{dataset.file.filename}'"
+
+
+def holds_its_pixels(dataset: h5d.DatasetID) -> bool:
+    """Tell whether the pixels of an image lie in it, not in other datasets (virtual) or files (external storage)."""
+    properties = dataset.get_create_plist()
+    return bool(properties.get_layout() != h5d.VIRTUAL and properties.get_external_count() == 0)

@@ -1,10 +1,98 @@
 """Copies of images: all pixels, wherever they lie, or an error that says why not."""
 
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
 
 from flimage_dask import FLImage, FLSeries
-from flimage_dask.errors import FrameDataError
+from flimage_dask.errors import FileError, FrameDataError
+
+COUNTS = np.full((6, 8), 7, np.float32)
+
+
+def by_soft_link(group, name):
+    group[name] = h5py.SoftLink("/pixels")
+
+
+def by_external_link(group, name):
+    group[name] = h5py.ExternalLink("pixels.h5", "pixels")
+
+
+def virtually(group, name):
+    layout = h5py.VirtualLayout(COUNTS.shape, COUNTS.dtype)
+    layout[...] = h5py.VirtualSource("pixels.h5", "pixels", COUNTS.shape)
+    group.create_virtual_dataset(name, layout)
+
+
+def in_external_storage(group, name):
+    storage = Path(group.file.filename).with_name("pixels.raw")
+    group.create_dataset(name, COUNTS.shape, COUNTS.dtype, external=[(str(storage), 0, COUNTS.nbytes)])
+
+
+ELSEWHERE = [by_soft_link, by_external_link, virtually, in_external_storage]
+
+
+def write_frame(path, refer, factor):
+    """Write a series of one frame whose images lie elsewhere, and these."""
+    path.parent.mkdir()
+    (COUNTS * factor).tofile(path.with_name("pixels.raw"))
+    with h5py.File(path.with_name("pixels.h5"), "w") as beside:
+        beside["pixels"] = COUNTS * factor
+    with h5py.File(path, "w") as file:
+        file["pixels"] = COUNTS * factor
+        images = file.create_group("fli_0/fluorescence")
+        refer(images, "raw")
+        refer(images.create_group("bg_data"), "data")
+    return path
+
+
+def copy_into_series(fli, path):
+    with FLSeries(h5file=path) as fls:
+        fls.add_flimage(fli)
+
+
+def copy_into_file(fli, path):
+    fli.copy(path).close()
+
+
+def copy_into_group(fli, path):
+    with h5py.File(path, "a") as file:
+        fli.copy(file.create_group("fli_1"))
+
+
+COPIES = [copy_into_series, copy_into_file, copy_into_group]
+
+
+@pytest.mark.parametrize("copy", COPIES)
+@pytest.mark.parametrize("refer", ELSEWHERE)
+def test_a_copy_holds_the_pixels_of_its_image_wherever_these_lie(tmp_path, refer, copy):
+    source = write_frame(tmp_path / "here" / "series.h5", refer, 1)
+    other = write_frame(tmp_path / "there" / "series.h5", refer, 100)
+    with FLSeries(h5file=source, h5mode="r") as fls:
+        copy(fls[0], other)
+    for file in tmp_path.glob("*/pixels.*"):
+        file.unlink()
+    with h5py.File(other, "r") as file:
+        copied = file if copy is copy_into_file else file["fli_1"]
+        for name in ("raw", "bg_data/data"):
+            assert isinstance(copied["fluorescence"].get(name, getlink=True), h5py.HardLink)
+            assert np.array_equal(copied["fluorescence"][name], COUNTS)
+
+
+@pytest.mark.parametrize("copy", COPIES)
+@pytest.mark.parametrize("refer", [by_soft_link, by_external_link])
+def test_a_link_that_leads_nowhere_is_not_copied(tmp_path, refer, copy):
+    source = write_frame(tmp_path / "here" / "series.h5", refer, 1)
+    other = write_frame(tmp_path / "there" / "series.h5", refer, 100)
+    source.with_name("pixels.h5").unlink()
+    with FLSeries(h5file=source) as fls:
+        del fls.h5["pixels"]
+        with pytest.raises(FileError, match=r"data' of .*series\.h5' in '/fli_0.*' is a link that leads nowhere"):
+            copy(fls[0], other)
+    with FLSeries(h5file=other, h5mode="r") as fls:
+        assert len(fls) == (2 if copy is copy_into_group else 1)
 
 
 def write_damaged(path):
