@@ -5,6 +5,9 @@ external storage, HDF5 would look for beside the copy, where other files may hav
 """
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -12,11 +15,14 @@ from h5py import h5d, h5l, h5o, h5p
 
 from ..errors import FileError
 from .changes import IMAGES, note_change
-from .files import check_writable
-from .layout import BACKGROUNDS, is_in_memory, read_attributes, where, write_attributes, write_image
+from .files import check_writable, noticing_damage
+from .layout import BACKGROUNDS, is_in_memory, path_of, read_attributes, where, write_attributes, write_image
 from .local import is_file_of
-from .output import check_output, open_output
+from .output import check_output, open_output, writing_in
 from .pixels import holds_its_pixels, read_pixels
+
+# What HDF5 says of a disk that takes no more.
+_OF_WRITING = re.compile("file write failed|unable to extend file", re.IGNORECASE)
 
 # HDF5 copies what soft and external links lead to.
 _EXPANDING_LINKS = h5p.create(h5p.OBJECT_COPY)
@@ -26,19 +32,24 @@ _EXPANDING_LINKS.set_copy_object(h5o.COPY_EXPAND_SOFT_LINK_FLAG | h5o.COPY_EXPAN
 def copy_image(source: h5py.Group, target: h5py.Group) -> None:
     """Copy everything below an image into an open group, replacing things of the same names."""
     check_writable(target)
+    with _explained(source, target):
+        _copy_items(source, target)
+    note_change(target, IMAGES)
+
+
+def _copy_items(source: h5py.Group, target: h5py.Group) -> None:
     for key, item in source.items():
         if item is None:
             raise _leads_nowhere(key, source)
         if key in target:
             del target[key]
         if isinstance(item, h5py.Group):
-            copy_image(item, target.create_group(key))
+            _copy_items(item, target.create_group(key))
         elif is_in_memory(source) == is_in_memory(target) and holds_its_pixels(item.id):
             source.copy(item, target, key)
         else:
             copy_dataset(item, target, key)
     write_attributes(target, read_attributes(source))
-    note_change(target, IMAGES)
 
 
 def copy_image_as(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
@@ -47,10 +58,11 @@ def copy_image_as(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Gro
         group = parent.create_group(name)
         copy_image(source, group)
         return group
-    # One call, several times as fast as copying object by object.
-    h5o.copy(source.id, b".", parent.id, name.encode(), _EXPANDING_LINKS)
-    copied = parent[name]
-    _bring_pixels(source, copied)
+    with _explained(source, parent):
+        # One call, several times as fast as copying object by object.
+        h5o.copy(source.id, b".", parent.id, name.encode(), _EXPANDING_LINKS)
+        copied = parent[name]
+        _bring_pixels(source, copied)
     return copied
 
 
@@ -92,6 +104,20 @@ def _bring_pixels(source: h5py.Group, copied: h5py.Group) -> None:
         if isinstance(item, h5d.DatasetID) and not holds_its_pixels(item):
             path, _, key = name.rpartition("/")
             copy_dataset(source[name], copied[path or "."], key)
+
+
+@contextmanager
+def _explained(source: h5py.Group, target: h5py.Group) -> Iterator[None]:
+    """Tell by HDF5's errors whether the image is damaged, or there is no room for its copy."""
+    with noticing_damage(source):
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            path = path_of(target)
+            if path is None or not _OF_WRITING.search(str(error)):
+                raise
+            with writing_in(path.parent):
+                raise
 
 
 def _leads_nowhere(name: str, source: h5py.Group) -> FileError:

@@ -1,6 +1,7 @@
 """Open HDF5 files by path, URL, group or not at all, with errors that say what is wrong with a file."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,9 +60,16 @@ class GroupHolder:
         self.close()
 
     def close(self) -> None:
-        """Close the file, unless it was given as an open group."""
+        """Close the file, unless it was given as an open group.
+
+        Raises
+        ------
+        FileError
+            (an OSError) if what was changed in it does not reach the disk.
+        """
         if self._is_owner and self.h5:
-            self.h5.file.close()
+            with _reaching_the_disk(where(self.h5)):
+                self.h5.file.close()
 
 
 def bound_metadata_cache(file: h5py.File, n_frames: int) -> None:
@@ -117,6 +125,17 @@ def subgroup(group: h5py.Group, name: str) -> h5py.Group:
         if not isinstance(found, h5py.Group):
             raise TypeError(f"'{name}' is no group")
     return found
+
+
+@contextmanager
+def _reaching_the_disk(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise FileError(
+            f"{name} did not reach the disk whole: {_reason(error)}. It may be damaged: make room, and restore it "
+            f"from a copy or make it again."
+        ) from error
 
 
 def _open(h5file: H5File, h5mode: str) -> h5py.Group:
@@ -193,5 +212,7 @@ def _explained(path: Path, h5mode: str, error: OSError) -> FileError:
     return FileError(f"'{path}' cannot be opened: {error}.")
 
 
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
+def _reason(error: OSError | RuntimeError) -> str:
+    told = re.search(r"errno = (\d+)", str(error))
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)

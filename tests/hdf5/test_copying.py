@@ -1,5 +1,8 @@
 """Copies of images: all pixels, wherever they lie, or an error that says why not."""
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import h5py
@@ -111,3 +114,49 @@ def test_a_copy_of_a_damaged_frame_names_file_and_frame(tmp_path):
             with pytest.raises(FrameDataError, match=r"'/fli_1/fluorescence/raw' of '.*series\.h5' is damaged"):
                 copy()
         assert len(in_memory) == 0
+
+
+COPY_TO_A_FULL_DISK = """
+    import resource, signal, sys
+    from pathlib import Path
+    import numpy as np
+    from flimage_dask import FLImage, FLSeries
+    from flimage_dask.errors import FileError
+
+    folder = Path(sys.argv[1])
+    in_memory = FLImage(np.random.default_rng(0).random((100, 100)))
+    on_disk = in_memory.copy(folder / "image.h5")
+    series = FLSeries(h5file=folder / "series.h5")
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+    def attempt(do):
+        try:
+            do()
+        except FileError as error:
+            print(error)
+
+    for image in in_memory, on_disk:
+        attempt(lambda: image.copy(folder / "copy.h5"))
+        attempt(lambda: series.add_flimage(image))
+    print(len(series))
+    attempt(series.close)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+def test_a_copy_that_finds_no_room_says_so(tmp_path):
+    command = [sys.executable, "-c", textwrap.dedent(COPY_TO_A_FULL_DISK), tmp_path]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    no_room = (
+        f"the output in '{tmp_path}' cannot be written: File too large. "
+        "Nothing is left of it: make room, or write to another disk."
+    )
+    assert run.stdout.splitlines() == [
+        *[no_room] * 4,
+        "0",
+        f"'{tmp_path / 'series.h5'}' did not reach the disk whole: File too large. It may be damaged: make room, and "
+        "restore it from a copy or make it again.",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image.h5", "series.h5"]
