@@ -57,6 +57,14 @@ class FileLockedError(FileError, BlockingIOError):
     """A file is in use elsewhere."""
 
 
+class FileReadOnlyError(FileError, KeyError, ValueError):
+    """A file that is open for reading only would be changed."""
+
+
+class FileClosedError(FileError, KeyError, ValueError):
+    """The file of an image or a series was closed."""
+
+
 class FrameDataError(FileError):
     """The stored bytes of a frame are damaged or cannot be read."""
 

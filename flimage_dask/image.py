@@ -127,7 +127,7 @@ class FLImage(GroupHolder):
     def __setitem__(self, key: str, value: Any) -> None:
         """Set the value of a metadata key."""
         check_key(key)
-        check_writable(opened(self.h5))
+        check_writable(self.h5)
         self.h5.attrs[key] = value
         mark_version(self.h5)
         note_change(self.h5, key)
@@ -188,12 +188,13 @@ class FLImage(GroupHolder):
         FileError
             (an OSError) if the image would be copied onto itself, or the file cannot be written.
         """
+        here = opened(self.h5)
         if h5file is None or isinstance(h5file, h5py.Group):
             copied = FLImage(h5file=h5file, h5dtype=self.h5dtype)
-            with noticing_damage(self.h5) if h5file is None else nullcontext():
-                copy_image(self.h5, copied.h5)
+            with noticing_damage(here) if h5file is None else nullcontext():
+                copy_image(here, copied.h5)
             return copied
-        copy_image_to_file(self.h5, h5file)
+        copy_image_to_file(here, h5file)
         return FLImage(h5file=h5file, h5dtype=self.h5dtype)
 
     def set_bg_data(self, bg_data: "FLImage | BackgroundData") -> None:

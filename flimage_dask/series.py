@@ -9,7 +9,7 @@ import h5py
 from .correctable import CorrectableFrames
 from .correction.bleaching import BleachingEstimate
 from .errors import ParameterError
-from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage
+from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage, opened
 from .hdf5.layout import ESTIMATE, IDENTIFIER, check_is_series
 from .image import FLImage
 from .meta import FLMetaDict
@@ -92,7 +92,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
         ParameterError
             (a ValueError) if what is stored is none.
         """
-        text = self.h5.attrs.get(ESTIMATE)
+        text = self._store.group.attrs.get(ESTIMATE)
         return None if text is None else BleachingEstimate.from_json(str(text))
 
     def add_flimage(self, fli: FLImage, identifier: str | None = None, bg_from_idx: int | str | None = None) -> None:
@@ -127,7 +127,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
         if not identifier and IDENTIFIER in fli:
             identifier = fli[IDENTIFIER]
         background = None if bg_from_idx is None else self.get_flimage(bg_from_idx).h5
-        self._store.append(fli.h5, str(identifier) if identifier else None, background)
+        self._store.append(opened(fli.h5), str(identifier) if identifier else None, background)
 
     def _set_meta(self, meta: FLMetaDict) -> None:
         for image in self:

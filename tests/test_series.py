@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import flimage_dask
 from flimage_dask import FLImage, FLSeries, store, to_hdf5
-from flimage_dask.errors import FileError, FrameNotFoundError, ParameterError, SeriesError
+from flimage_dask.errors import (
+    FileClosedError,
+    FileError,
+    FileReadOnlyError,
+    FrameNotFoundError,
+    ParameterError,
+    SeriesError,
+)
 from flimage_dask.hdf5 import layout
 
 from .conftest import write_series_file
@@ -258,7 +266,7 @@ def test_a_series_open_for_reading_only_is_not_changed(series_path):
             lambda: fls[0].set_bg_data(1),
             lambda: FLSeries(h5file=fls.h5, identifier="x"),
         ):
-            with pytest.raises(FileError, match="read-only"):
+            with pytest.raises(FileReadOnlyError, match="read-only"):
                 change()
         fls.fl.sum().compute()
     assert series_path.read_bytes() == before
@@ -267,19 +275,78 @@ def test_a_series_open_for_reading_only_is_not_changed(series_path):
 def test_a_closed_series_says_so(series_path):
     with FLSeries(h5file=series_path, h5mode="r") as fls:
         view = fls[2:4]
-    for sequence in (fls, view):
-        with pytest.raises(FileError, match="closed"):
-            sequence[0]
-        assert repr(sequence).endswith("closed")
+    for use in (
+        lambda: len(fls),
+        lambda: fls[0],
+        lambda: view[0],
+        lambda: fls.applied_estimate,
+        lambda: fls.add_flimage(FLImage(np.ones((3, 3)))),
+    ):
+        with pytest.raises(FileClosedError, match="closed: open it again"):
+            use()
+    assert repr(fls).endswith("closed")
+    assert repr(view).endswith("closed")
 
 
 def test_a_frame_of_a_closed_series_says_so(series_path):
     with FLSeries(h5file=series_path, h5mode="r") as fls:
         frame = fls[0]
     assert repr(frame).endswith("closed")
-    for use in (lambda: frame.fl, lambda: frame["time"], lambda: frame.meta, lambda: "time" in frame):
-        with pytest.raises(FileError, match="closed: open it again"):
+    for use in (
+        lambda: frame.fl,
+        lambda: frame["time"],
+        lambda: frame.meta,
+        lambda: "time" in frame,
+        frame.copy,
+        lambda: frame.copy(series_path.with_name("copy.h5")),
+        lambda: FLSeries().add_flimage(frame),
+    ):
+        with pytest.raises(FileClosedError, match="closed: open it again"):
             use()
+    assert not series_path.with_name("copy.h5").exists()
+
+
+def changes(library, fls):
+    """Return what a file that is open for reading only does not allow."""
+    image, frame = library.FLImage(data=np.ones((5, 6))), fls[0]
+    return [
+        lambda: frame.__setitem__("time", 2.0),
+        lambda: frame.set_bg_data(np.ones((5, 6))),
+        lambda: fls.add_flimage(image),
+        lambda: image.copy(frame.h5),
+    ]
+
+
+def uses(library, fls):
+    """Return what only an open file allows, and close it."""
+    image, frame = library.FLImage(data=np.ones((5, 6))), fls[0]
+    fls.h5.close()
+    return [
+        lambda: len(fls),
+        lambda: fls.identifier,
+        lambda: fls[0],
+        lambda: fls.add_flimage(image),
+        lambda: frame.fl,
+        lambda: frame["time"],
+        lambda: frame.set_bg_data(None),
+        lambda: frame.copy(),
+    ]
+
+
+def error_of(attempt):
+    with pytest.raises((KeyError, ValueError)) as caught:
+        attempt()
+    return caught.type
+
+
+@pytest.mark.parametrize("attempts", [changes, uses])
+def test_what_scripts_catch_of_flimage_is_raised_of_a_file_that_is_read_only_or_closed(flimage, series_path, attempts):
+    ours, theirs = (library.FLSeries(h5file=series_path, h5mode="r") for library in (flimage_dask, flimage))
+    raised = [map(error_of, attempts(*what)) for what in ((flimage_dask, ours), (flimage, theirs))]
+    for our_error, their_error in zip(*raised, strict=True):
+        assert issubclass(our_error, their_error)
+    ours.close()
+    theirs.h5.close()
 
 
 def test_frames_that_are_removed_through_h5py_are_forgotten(series_path):

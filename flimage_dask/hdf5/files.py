@@ -12,11 +12,13 @@ from uuid import uuid4
 import h5py
 
 from ..errors import (
+    FileClosedError,
     FileError,
     FileIsFolderError,
     FileLockedError,
     FileMissingError,
     FilePermissionError,
+    FileReadOnlyError,
     FlimageError,
     OutputExistsError,
     ParameterError,
@@ -86,16 +88,28 @@ def bound_metadata_cache(file: h5py.File, n_frames: int) -> None:
 
 
 def opened(group: h5py.Group) -> h5py.Group:
-    """Return a group, as long as its file is open."""
+    """Return a group, as long as its file is open.
+
+    Raises
+    ------
+    FileClosedError
+        (an OSError, a KeyError and a ValueError) if it is closed.
+    """
     if not group:
-        raise FileError("the file of this image or series is closed: open it again.")
+        raise FileClosedError("the file of this image or series is closed: open it again.")
     return group
 
 
 def check_writable(group: h5py.Group) -> None:
-    """Refuse to change a file that is open for reading only."""
-    if not is_writable(group):
-        raise FileError(f"{where(group)} is open read-only: open it with h5mode='a' to change it.")
+    """Refuse to change a file that is closed, or open for reading only.
+
+    Raises
+    ------
+    FileClosedError, FileReadOnlyError
+        (OSErrors, KeyErrors and ValueErrors) if it is.
+    """
+    if not is_writable(opened(group)):
+        raise FileReadOnlyError(f"{where(group)} is open read-only: open it with h5mode='a' to change it.")
 
 
 @contextmanager
@@ -143,7 +157,7 @@ def _open(h5file: H5File, h5mode: str) -> h5py.Group:
         raise ParameterError(f"h5mode={h5mode!r}: give one of {', '.join(map(repr, _MODES))}.")
     if isinstance(h5file, h5py.Group):
         if not h5file:
-            raise FileError("the HDF5 group is closed: open its file again.")
+            raise FileClosedError("the HDF5 group is closed: open its file again.")
         return h5file
     if h5file is None:
         return h5py.File(uuid4().hex, "w", driver="core", backing_store=False)
