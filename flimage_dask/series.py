@@ -117,7 +117,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
         FrameNotFoundError
             (a KeyError, an IndexError and a ValueError) if there is no frame `bg_from_idx`.
         FileError
-            (an OSError) if the file is open read-only.
+            (an OSError) if the file is open read-only, or another one has taken its place on the disk.
         """
         if not isinstance(fli, FLImage):
             raise ParameterError(

@@ -23,6 +23,7 @@ from .hdf5.layout import (
     unopened_error,
     where,
 )
+from .hdf5.local import check_in_place
 from .hdf5.reader import open_reader
 from .hdf5.source import origin_of, source_of
 from .lazy.frame_source import FrameSource
@@ -112,6 +113,7 @@ class SeriesStore:
 
     def append(self, image: h5py.Group, identifier: str | None, background: h5py.Group | None) -> None:
         """Copy an image behind the last frame, optionally with the backgrounds of another frame."""
+        check_in_place(self.path, self.group)
         if identifier is not None and identifier in self.numbers_by_identifier():
             raise SeriesError(
                 f"the identifier '{identifier}' already exists in {where(self.group)}: give another one with "

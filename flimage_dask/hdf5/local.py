@@ -107,6 +107,20 @@ def is_file_of(path: Path, group: h5py.Group) -> bool:
     return os.path.samestat(path.stat(), os.fstat(file.id.get_vfd_handle()))
 
 
+def check_in_place(path: Path | None, group: h5py.Group) -> None:
+    """Refuse a group whose file is no longer the one under its path: what is written to it would be lost.
+
+    Raises
+    ------
+    FileChangedError
+        If it is not.
+    """
+    if path is not None and group.file.driver in _DRIVERS_OF_ONE_FILE and not is_file_of(path, group):
+        raise FileChangedError(
+            f"'{path}' was removed or replaced while it was open: what is added would be lost. Open it again."
+        )
+
+
 def _read_fully(file: BinaryIO, n_bytes: int) -> Bytes:
     """Read up to `n_bytes`; fewer only at the end of the file."""
     buffer = bytearray(n_bytes)

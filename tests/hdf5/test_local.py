@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flimage_dask import FLImage, FLSeries, to_hdf5
-from flimage_dask.errors import FileError, OutputExistsError
+from flimage_dask.errors import FileChangedError, FileError, OutputExistsError
 
 from ..conftest import write_series_file
 
@@ -101,3 +101,21 @@ def test_an_input_whose_name_another_file_took_is_refused_by_that_name_too(folde
         (folders[1] / "series.h5").replace("series.h5")
         with pytest.raises(OutputExistsError, match="itself"):
             fls.bleach_correction("series.h5", border_px=4, overwrite=True)
+
+
+@pytest.mark.parametrize("opened", [open_by_path, open_as_group])
+@pytest.mark.parametrize("loss", ["replaced", "removed"])
+def test_nothing_is_added_to_a_file_that_is_no_longer_under_its_path(folders, opened, loss):
+    fls = opened("a")
+    image = FLImage(np.ones(fls.shape[1:]))
+    os.chdir(folders[1])
+    fls.add_flimage(image)
+    n_frames = len(fls)
+    if loss == "replaced":
+        Path("series.h5").replace(folders[0] / "series.h5")
+    else:
+        (folders[0] / "series.h5").unlink()
+    with pytest.raises(FileChangedError, match=r"run1/series\.h5' was removed or replaced while it was open"):
+        fls.add_flimage(image)
+    assert len(fls) == n_frames
+    fls.h5.file.close()
