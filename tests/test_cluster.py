@@ -24,6 +24,7 @@ from flimage_dask.lazy import estimation
 from flimage_dask.running import cluster
 from flimage_dask.running.block_tasks import BlockTasks
 from flimage_dask.running.cluster import Cluster
+from flimage_dask.running.scheduling import active_workers
 from flimage_dask.view.leftovers import leftovers_text
 
 from .conftest import make_bleaching_frames, write_series_file
@@ -230,6 +231,33 @@ def test_counters_and_progress_see_every_frame(client, fls, tmp_path, capsys):
 def test_lazy_arrays_are_computed_by_workers_without_a_warning(client, fls):
     expected = on_threads(fls.bleach_corrected(BORDER).sum(axis=(1, 2)).compute)
     assert np.array_equal(fls.bleach_corrected(BORDER).sum(axis=(1, 2)).compute(), expected)
+
+
+def correct_and_estimate(path, folder):
+    """Do one file of many, as a task of the user."""
+    with FLSeries(h5file=path, h5mode="r") as fls:
+        estimate = fls.estimate_bleaching(BORDER, background="per-frame")
+        fls.bleach_correction(folder / path.name, BORDER)
+    return estimate.to_json()
+
+
+def test_many_files_are_corrected_by_a_task_each(client, fls, path, tmp_path):
+    paths = [tmp_path / f"{number}.h5" for number in range(4)]
+    for copy in paths:
+        copy.write_bytes(path.read_bytes())
+    (tmp_path / "out").mkdir()
+    expected = on_threads(lambda: fls.bleach_corrected(BORDER).compute())
+    estimate = on_threads(lambda: fls.estimate_bleaching(BORDER, background="per-frame").to_json())
+
+    futures = client.map(correct_and_estimate, paths, folder=tmp_path / "out")
+
+    assert [future.result(timeout=60) for future in futures] == [estimate] * 4
+    for copy in paths:
+        assert np.array_equal(values(tmp_path / "out" / copy.name), expected)
+
+
+def test_a_task_takes_the_threads_of_its_worker(client):
+    assert client.submit(lambda: active_workers().n_threads).result(timeout=60) == 1
 
 
 def test_the_traces_of_labels_are_measured_by_workers(client, fls):

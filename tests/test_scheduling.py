@@ -104,3 +104,14 @@ def test_threads_that_are_asked_for_are_none_of_a_pool_whose_threads_may_wait_fo
 
 def name_of_thread(block, first):
     return threading.current_thread().name
+
+
+def test_a_task_of_a_client_in_this_process_does_not_wait_for_tasks_of_its_own(tmp_path):
+    def write(number):
+        to_hdf5(da.ones((4, 8, 8), chunks=(1, -1, -1)), tmp_path / f"{number}.h5")
+        return number
+
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as client:
+        futures = client.map(write, range(4))
+        assert [future.result(timeout=60) for future in futures] == list(range(4))
+    assert stored(tmp_path / "3.h5").shape == (4, 8, 8)

@@ -230,8 +230,11 @@ class ThisProcess:
 
 
 def active_workers() -> ThisProcess | Cluster:
-    """Return those who compute on the active scheduler."""
+    """Return those who compute on the active scheduler; within a task of a client, the threads of its process."""
     client = _active_client()
+    if client is not None and (n_threads := _threads_of_this_task()) is not None:
+        # A task cannot wait for other tasks of its own scheduler, as all threads may be taken by such tasks.
+        return ThisProcess(n_threads, scheduler="threads")
     if client is not None and not _is_in_process(client):
         return Cluster(client)
     if get_scheduler() is dask.multiprocessing.get:
@@ -302,6 +305,18 @@ def _active_client() -> Any | None:
     """Return the `distributed.Client` that is the active scheduler, if there is one."""
     client = getattr(get_scheduler(), "__self__", None)
     return client if hasattr(client, "scheduler_info") else None
+
+
+def _threads_of_this_task() -> int | None:
+    """Return how many threads the worker of a client has whose task this is; None where this is no such task."""
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:
+        return None
+    n_threads: int = worker.state.nthreads
+    return n_threads
 
 
 def _is_in_process(client: Any) -> bool:
