@@ -233,6 +233,27 @@ def test_lazy_arrays_are_computed_by_workers_without_a_warning(client, fls):
     assert np.array_equal(fls.bleach_corrected(BORDER).sum(axis=(1, 2)).compute(), expected)
 
 
+NUMBERED = np.arange(20.0)[:, None, None] * np.ones((20, 4, 5))
+IN_BLOCKS, AS_ONE = (da.from_array(NUMBERED, chunks=(size, -1, -1)) for size in (5, -1))
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        (da.stack([da.from_array(frame) for frame in NUMBERED]), NUMBERED),
+        (da.stack([da.from_delayed(dask.delayed(np.copy)(frame), (4, 5), "f8") for frame in NUMBERED]), NUMBERED),
+        (IN_BLOCKS[[5, 3, 1, 19, 0]], NUMBERED[[5, 3, 1, 19, 0]]),
+        (IN_BLOCKS.cumsum(axis=0), NUMBERED.cumsum(axis=0)),
+        (da.roll(AS_ONE, 3, axis=0), np.roll(NUMBERED, 3, axis=0)),
+        (da.concatenate([AS_ONE, AS_ONE[::-1]]), np.concatenate([NUMBERED, NUMBERED[::-1]])),
+    ],
+    ids=["stack", "delayed", "selection", "cumsum", "roll", "concatenate"],
+)
+def test_whatever_an_array_is_made_of_workers_write_it(client, tmp_path, frames, expected):
+    to_hdf5(frames, tmp_path / "out.h5")
+    assert np.array_equal(values(tmp_path / "out.h5"), expected)
+
+
 def correct_and_estimate(path, folder):
     """Do one file of many, as a task of the user."""
     with FLSeries(h5file=path, h5mode="r") as fls:

@@ -72,8 +72,10 @@ class BlockTasks:
         """
         name, graph, keys = self._results.name, self._results.dask, self._keys(numbers)
         tasks = dict(self._optimized(keys) if self._may_be_fused else graph.cull(set(keys)))
-        priorities = {key: -number for key, number in _first_block_of(tasks, keys).items()}
-        layer = MaterializedLayer(tasks, annotations={"priority": priorities.__getitem__})
+        # What dask fused into others it may leave in the graph, though no result needs it.
+        first_blocks = _first_block_of(tasks, keys)
+        needed = {key: tasks[key] for key in first_blocks}
+        layer = MaterializedLayer(needed, annotations={"priority": lambda key: -first_blocks[key]})
         of_one_layer = HighLevelGraph({name: layer}, {name: set()})
         return [Delayed(key, of_one_layer, layer=name) for key in keys]
 
