@@ -277,24 +277,20 @@ WRITE_TO_A_FULL_DISK = """
     import os, resource, signal, sys
     from pathlib import Path
     import dask.array as da, numpy as np
+    from flimage_dask import to_hdf5
     from flimage_dask.errors import FileError
-    from flimage_dask.running.execution import write_series
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     target, share = Path(sys.argv[1]), float(sys.argv[2])
     frames = da.from_array(np.random.default_rng(0).random((40, 32, 32), dtype=np.float32), chunks=(8, -1, -1))
 
-    def write(path, overwrite):
-        write_series(frames, path, columns={}, provenance={}, dtype=frames.dtype, identifier="a", source=None,
-                     overwrite=overwrite, progress=False)
-
     whole = target.with_name("whole.h5")
-    write(whole, False)
+    to_hdf5(frames, whole)
     limit = int(share * whole.stat().st_size)
     whole.unlink()
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
-        write(target, True)
+        to_hdf5(frames, target, overwrite=True)
     except FileError as error:
         print(error)
 """
