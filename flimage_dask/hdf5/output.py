@@ -189,9 +189,15 @@ def _publish(partial: Path, target: Path, *, overwrite: bool) -> None:
     if not overwrite and target.exists():
         raise OutputExistsError(f"'{target}' appeared while it was being written: choose another name.")
     partial.replace(target)
+    # The output is there. Some file systems bring no folder to the disk, and some folders may be written to only.
     if os.name == "posix":
-        folder = os.open(target.absolute().parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with suppress(OSError):
+            _bring_to_disk(target.absolute().parent)
+
+
+def _bring_to_disk(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

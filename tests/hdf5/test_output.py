@@ -1,7 +1,9 @@
 """An output appears whole or not at all, whatever goes wrong."""
 
+import errno
 import io
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -82,6 +84,24 @@ def test_the_old_output_stays_until_the_new_one_is_whole(old):
         assert old.read_bytes() == b"old"
 
     assert h5py.is_hdf5(old)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX brings folders to the disk")
+@pytest.mark.parametrize("refused", ["open", "fsync"])
+def test_an_output_is_whole_in_a_folder_that_cannot_be_brought_to_the_disk(target, monkeypatch, refused):
+    # As in a folder to drop files in, which may not be listed, or on file systems such as CIFS and FUSE.
+    brought = getattr(os, refused)
+
+    def refuse(place, *more):
+        if (os.fstat(place) if refused == "fsync" else os.stat(place)).st_mode & stat.S_IFDIR:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return brought(place, *more)
+
+    monkeypatch.setattr(os, refused, refuse)
+    with open_output(target, overwrite=False) as group:
+        group["frame"] = np.arange(5)
+
+    assert names_in(target.parent) == ["out.h5"]
 
 
 def test_an_output_that_appears_meanwhile_is_not_replaced(target):
