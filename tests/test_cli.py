@@ -26,6 +26,7 @@ from flimage_dask import (
     to_hdf5,
 )
 from flimage_dask.cli import main
+from flimage_dask.hdf5.parts import PartFolder
 from flimage_dask.simulate import Simulation
 
 N_FRAMES = 24
@@ -662,8 +663,8 @@ def test_a_run_that_is_interrupted_twice_ends_at_once(start, long_recording, tmp
 
 
 def test_what_is_left_over_is_listed_and_removed(tmp_path):
-    (tmp_path / ".a.h5.parts").mkdir()
-    (tmp_path / ".b.h5.01234567.partial").write_bytes(bytes(1500))
+    PartFolder(tmp_path / ".a.h5.parts").create({}, {})
+    (tmp_path / ".b.h5.01234567.partial").write_bytes(b"\x89HDF\r\n\x1a\n".ljust(1500))
     listed = run("clean", tmp_path).stdout
     assert re.search(r"a\.h5 +0 blocks .*\n +b\.h5 +not whole +1\.5 kB +\d+ s old", listed)
     assert "1.5 kB can be removed with --remove." in listed
@@ -673,7 +674,7 @@ def test_what_is_left_over_is_listed_and_removed(tmp_path):
 
 
 def test_what_cannot_be_removed_is_not_said_to_be(tmp_path, monkeypatch):
-    (tmp_path / ".a.h5.parts").mkdir()
+    PartFolder(tmp_path / ".a.h5.parts").create({}, {})
     monkeypatch.setattr(shutil, "rmtree", lambda *arguments, **options: None)
     monkeypatch.setattr("flimage_dask.hdf5.parts._SECONDS_BETWEEN_TRIES", 0)
     assert "cannot be removed" in failed(1, "clean", tmp_path, "--remove")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileError, FileMissingError
-from .files import is_being_written
+from .lock import is_locked
 from .output import PARTIAL
 from .parts import PartFolder
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _PARTS = re.compile(r"\.(?P<target>.+)\.parts")
 _PARTIAL = re.compile(rf"\.(?P<target>.+)\.[0-9a-f]{{8}}{re.escape(PARTIAL)}")
 
@@ -72,20 +73,24 @@ def find_leftovers(folder: Path) -> list[Leftover]:
 
 def _leftovers(folder: Path) -> Iterator[Leftover]:
     for path in folder.iterdir():
-        # A run that ends meanwhile takes away what it leaves.
-        with suppress(FileNotFoundError):
+        # A run that ends meanwhile takes away what it leaves; what may not be opened is of another user.
+        with suppress(FileNotFoundError, PermissionError):
             yield from _leftover(folder, path)
 
 
 def _leftover(folder: Path, path: Path) -> Iterator[Leftover]:
     """Give what a file or a folder is, if it is something left over."""
-    if (found := _PARTS.fullmatch(path.name)) and path.is_dir():
-        parts = PartFolder(path)
+    if (found := _PARTS.fullmatch(path.name)) and (parts := PartFolder(path)).is_of_a_run():
         n_blocks = len(parts.finished())
         yield Leftover(path, folder / found["target"], n_blocks, parts.size(), _age(path), parts.is_in_use())
-    elif (found := _PARTIAL.fullmatch(path.name)) and path.is_file():
-        n_bytes, is_in_use = path.stat().st_size, is_being_written(path)
-        yield Leftover(path, folder / found["target"], None, n_bytes, _age(path), is_in_use)
+    elif (found := _PARTIAL.fullmatch(path.name)) and path.is_file() and _may_be_an_output(path):
+        yield Leftover(path, folder / found["target"], None, path.stat().st_size, _age(path), is_locked(path))
+
+
+def _may_be_an_output(path: Path) -> bool:
+    """Tell whether a file begins as those of HDF5 do, or holds nothing yet."""
+    with open(path, "rb") as file:
+        return file.read(len(_HDF5)) in (b"", _HDF5)
 
 
 def _age(path: Path) -> float:

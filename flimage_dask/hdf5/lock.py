@@ -1,6 +1,7 @@
 """A lock that one run at a time holds, which other threads, processes and machines see."""
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,7 @@ class FileLock:
     Parameters
     ----------
     path
-        The file; nobody writes anything to it.
+        The file, which must be there; the lock changes nothing in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,7 +25,7 @@ class FileLock:
 
     def take(self) -> bool:
         """Take the lock, and tell whether it was free. A file system without locks leaves it to everybody."""
-        self._file = open(self._path, "ab")  # noqa: SIM115
+        self._file = open(self._path, "rb+")  # noqa: SIM115
         try:
             if _IS_POSIX:
                 _locks.flock(self._file, _locks.LOCK_EX | _locks.LOCK_NB)
@@ -39,6 +40,19 @@ class FileLock:
 
     def release(self) -> None:
         """Let others take it."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._file is None:
+            return
+        if _IS_POSIX:
+            # A process that was forked meanwhile keeps the file open.
+            with suppress(OSError):
+                _locks.flock(self._file, _locks.LOCK_UN)
+        self._file.close()
+        self._file = None
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether somebody holds the lock on a file."""
+    lock = FileLock(path)
+    is_free = lock.take()
+    lock.release()
+    return not is_free

@@ -23,6 +23,7 @@ from ..errors import (
 from .changes import EVERYTHING, note_change
 from .growing import GrowingFile
 from .layout import is_writable, where
+from .lock import FileLock
 from .url import is_url, public_name
 
 #: What a series can be written to: a path, or an open group.
@@ -140,11 +141,12 @@ def open_output(output: Output, *, overwrite: bool, scratch: Path | None = None)
 @contextmanager
 def _open_partial(partial: Path) -> Iterator[h5py.File]:
     with writing_in(partial.parent):
-        file = h5py.File(partial, "w-", meta_block_size=_METADATA_BLOCK_BYTES)
+        # Without HDF5's own lock, which ends before all of the file is on the disk.
+        file = h5py.File(partial, "w-", meta_block_size=_METADATA_BLOCK_BYTES, locking=False)
     try:
         with writing_in(partial.parent):
-            growing = GrowingFile(partial)
-        with growing:
+            growing, lock = GrowingFile(partial), FileLock(partial)
+        with growing, _seen_to_be_in_use(lock):
             yield file
             with writing_in(partial.parent):
                 file.close()
@@ -154,6 +156,17 @@ def _open_partial(partial: Path) -> Iterator[h5py.File]:
         with suppress(OSError, RuntimeError):
             file.close()
         raise
+
+
+@contextmanager
+def _seen_to_be_in_use(lock: FileLock) -> Iterator[None]:
+    # Elsewhere than under POSIX a lock would keep HDF5 from writing; and nobody can remove what is open.
+    if os.name == "posix":
+        lock.take()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from isal import isal_zlib
 from ..errors import FileError, FileMissingError, UnfinishedRunError
 from .encoding import Chunk
 from .filters import Bytes
-from .lock import FileLock
+from .lock import FileLock, is_locked
 
 _MAGIC = b"flimage_dask part 1\n"
 _SIZE_OF_HEADER = struct.Struct("<Q")
@@ -129,6 +129,10 @@ class PartFolder:
         """Tell whether it is there."""
         return self.path.is_dir()
 
+    def is_of_a_run(self) -> bool:
+        """Tell whether a run left it, rather than somebody else under such a name."""
+        return any((self.path / name).is_file() for name in (_NOTE, _LOCK))
+
     def refuse(self, *, resume: bool | None) -> None:
         """Refuse to start where another run is at work, or left parts and it is not said what to do with them.
 
@@ -148,12 +152,7 @@ class PartFolder:
 
     def is_in_use(self) -> bool:
         """Tell whether a run is at work here."""
-        if not (self.path / _LOCK).exists():
-            return False
-        lock = FileLock(self.path / _LOCK)
-        is_free = lock.take()
-        lock.release()
-        return not is_free
+        return (self.path / _LOCK).exists() and is_locked(self.path / _LOCK)
 
     @contextmanager
     def taken(self) -> Iterator[FileLock]:
@@ -165,6 +164,7 @@ class PartFolder:
             (a FileExistsError) if one is at work there.
         """
         self._make()
+        (self.path / _LOCK).touch()
         lock = FileLock(self.path / _LOCK)
         if not lock.take():
             raise self._in_use()

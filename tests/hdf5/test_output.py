@@ -93,7 +93,7 @@ def test_an_output_is_whole_in_a_folder_that_cannot_be_brought_to_the_disk(targe
     brought = getattr(os, refused)
 
     def refuse(place, *more):
-        if (os.fstat(place) if refused == "fsync" else os.stat(place)).st_mode & stat.S_IFDIR:
+        if (os.fstat(place) if refused == "fsync" else Path(place).stat()).st_mode & stat.S_IFDIR:
             raise OSError(errno.EINVAL, "Invalid argument")
         return brought(place, *more)
 

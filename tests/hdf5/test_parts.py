@@ -1,12 +1,16 @@
 """Parts of an output: whole or not there, and never believed without a checksum."""
 
+import os
 import threading
 from types import SimpleNamespace
 
+import dask.array as da
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flimage_dask import FLSeries, to_hdf5
 from flimage_dask.errors import FileError, FileMissingError, UnfinishedRunError
 from flimage_dask.hdf5 import lock
 from flimage_dask.hdf5.encoding import Chunk
@@ -44,7 +48,9 @@ def test_a_file_system_without_locks_is_everybodys(folder, monkeypatch):
     def refuse(*arguments):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(lock, "_locks", SimpleNamespace(flock=refuse, locking=refuse, LOCK_EX=2, LOCK_NB=4, LK_NBLCK=2))
+    monkeypatch.setattr(
+        lock, "_locks", SimpleNamespace(flock=refuse, locking=refuse, LOCK_EX=2, LOCK_NB=4, LOCK_UN=8, LK_NBLCK=2)
+    )
     with folder.taken(), folder.taken():
         assert not folder.is_in_use()
 
@@ -147,17 +153,47 @@ def test_a_note_that_cannot_be_read_is_an_empty_one(folder, content):
 
 def test_leftovers_are_found_by_their_names(folder, tmp_path):
     partial = tmp_path / ".other.h5.0123abcd.partial"
-    partial.write_bytes(bytes(10))
+    partial.write_bytes(b"\x89HDF\r\n\x1a\n..")
+    (tmp_path / ".empty.h5.0123abcd.partial").touch()
     (tmp_path / ".hidden").touch()
     (tmp_path / "whole.h5").touch()
     found = find_leftovers(tmp_path)
 
-    assert [(one.target.name, one.n_blocks) for one in found] == [("other.h5", None), ("out.h5", 1)]
-    assert found[0].n_bytes == 10
-    assert found[1].n_bytes == sum(file.stat().st_size for file in folder.path.iterdir())
+    assert [(one.target.name, one.n_blocks) for one in found] == [("empty.h5", None), ("other.h5", None), ("out.h5", 1)]
+    assert found[1].n_bytes == 10
+    assert found[2].n_bytes == sum(file.stat().st_size for file in folder.path.iterdir())
     for one in found:
         one.remove()
     assert find_leftovers(tmp_path) == []
+
+
+def test_what_others_gave_such_names_is_no_leftover(tmp_path):
+    (tmp_path / ".video.parts").mkdir()
+    (tmp_path / ".video.parts" / "000000001.part").write_text("of a download")
+    (tmp_path / ".empty.parts").mkdir()
+    (tmp_path / ".notes.0123abcd.partial").write_text("of somebody")
+
+    assert find_leftovers(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere nothing that is open can be removed")
+@pytest.mark.parametrize("resume", [None, True])
+def test_an_output_is_seen_to_be_written_until_it_has_its_name(tmp_path, monkeypatch, resume):
+    frames, seen, bring = da.arange(8.0, chunks=4)[:, None, None] * da.ones((8, 4, 5)), [], os.fsync
+
+    def clean_meanwhile(descriptor):
+        for leftover in find_leftovers(tmp_path):
+            seen.append(leftover.is_in_use)
+            leftover.remove()
+        bring(descriptor)
+
+    monkeypatch.setattr(os, "fsync", clean_meanwhile)
+    to_hdf5(frames, tmp_path / "out.h5", resume=resume)
+
+    assert seen
+    assert all(seen)
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as fls:
+        assert np.array_equal(fls.fl.compute(), frames.compute())
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
