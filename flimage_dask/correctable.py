@@ -15,7 +15,7 @@ from .correction.models import ModelLike
 from .correction.options import FACTOR, FitOptions, Frames
 from .correction.preparation import Background, BackgroundChoice
 from .errors import ParameterError, SeriesError
-from .estimable import EstimateOptions, as_mask
+from .estimate_options import EstimateOptions, as_mask
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy.arrays import lazy_series

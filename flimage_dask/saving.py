@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .errors import ParameterError
-from .estimable import as_times
+from .estimate_options import as_times
 from .hdf5.attributes import Column, Columns
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
