@@ -50,7 +50,8 @@ class OneLineErrors(click.Group):
             if sys.stderr.isatty():
                 click.echo(err=True)  # ends the line on which the terminal shows ^C
             raise click.Abort(_with_notes("interrupted.", interrupt)) from interrupt
-        except (BrokenPipeError, click.ClickException, click.Abort, Exit):
+        # A warning is raised where somebody has asked for it.
+        except (BrokenPipeError, click.ClickException, click.Abort, Exit, Warning):
             raise
         except Exception as error:
             if ctx.meta.get(_TRACEBACK):
