@@ -216,6 +216,7 @@ class EstimableFrames(FrameSequence[View]):
                 f"estimate= must be a BleachingEstimate, not {type(estimate).__name__}: read one from a file with "
                 f"BleachingEstimate.from_json(Path(…).read_text())."
             )
+        self._check_preparation(estimate, options)
         known = options.applied_to(estimate, self._frame_shape())
         self._check_estimate(known, options)
         return known
@@ -227,14 +228,17 @@ class EstimableFrames(FrameSequence[View]):
         choice = options.choice_for_known(self._frame_shape())
         return replace(choice, in_words=choice.prepared or values_in_words(known.background))
 
-    def _check_estimate(self, estimate: BleachingEstimate, options: EstimateOptions) -> None:
-        """Refuse an estimate that does not fit these frames, or frames that are prepared in another way."""
+    def _check_preparation(self, estimate: BleachingEstimate, options: EstimateOptions) -> None:
+        """Refuse an estimate of frames that were prepared in another way."""
         prepared = options.choice_for_known(self._frame_shape()).prepared
         if estimate.prepared != prepared:
             raise ParameterError(
                 f"the estimate was made from frames prepared with {estimate.prepared or 'nothing'}, these are with "
                 f"{prepared or 'nothing'}: give the same background=, dark= and flat=."
             )
+
+    def _check_estimate(self, estimate: BleachingEstimate, options: EstimateOptions) -> None:
+        """Refuse an estimate that does not fit these frames; warn of one that was made at other times."""
         if len(estimate.factors) != len(self):
             raise ParameterError(
                 f"the estimate has factors for {len(estimate.factors)} frames; here are {len(self)}: give its model= "

@@ -327,7 +327,7 @@ def test_the_output_names_the_background_and_the_fields(fls, tmp_path, backgroun
     elif isinstance(background, str | float):
         assert told["background"] == background
     else:
-        assert told["background"] == "image"
+        assert told["background"] == f"image of shape {IMAGE.shape}"
 
 
 @pytest.mark.parametrize(
