@@ -18,6 +18,8 @@ from ..errors import ClusterError
 from ..memory import reuse_freed_memory_as_a_worker
 from .block_tasks import BlockTasks, in_groups, with_shared_values
 
+_PACKAGE = __name__.partition(".")[0]
+
 # Each submission costs the client and the scheduler some 20 ms, whatever its size. It goes out while as many
 # blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.
 _BLOCKS_OF_A_SUBMISSION = 64
@@ -133,12 +135,12 @@ class Cluster:
     def _check_versions(self) -> None:
         """Wait for a worker; refuse workers without this package, or with another version of it."""
         self._client.wait_for_workers(1)
-        found = self._client.get_versions(packages=[__package__])
-        own = found["client"]["packages"][__package__]
+        found = self._client.get_versions(packages=[_PACKAGE])
+        own = found["client"]["packages"][_PACKAGE]
         for worker, versions in found["workers"].items():
-            version = versions["packages"].get(__package__)
+            version = versions["packages"].get(_PACKAGE)
             if version != own:
-                has = f"has no {__package__}" if version is None else f"has {__package__} {version}"
+                has = f"has no {_PACKAGE}" if version is None else f"has {_PACKAGE} {version}"
                 raise ClusterError(
                     f"the worker {worker} {has}; this process has {own}: install the same version on both."
                 )
