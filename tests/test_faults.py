@@ -249,6 +249,32 @@ def test_the_scheduler_is_killed(hands, tmp_path):
         resume(frames, tmp_path / "out.h5")
 
 
+def test_the_scheduler_is_killed_before_the_run(hands, series_path, tmp_path):
+    with connected(hands, timeout=1), FLSeries(h5file=series_path, h5mode="r") as fls:
+        end(hands.scheduler)
+        with pytest.raises(ClusterError, match=r"scheduler of the active client, 'tcp://.*', does not answer"):
+            fls.bleach_correction(tmp_path / "out.h5", 5)
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("step", ["wait_for_workers", "get_versions", "run", "nthreads"])
+def test_the_scheduler_is_killed_while_workers_are_asked(hands, tmp_path, monkeypatch, step):
+    asked = getattr(Client, step)
+
+    def kill_first(client, *arguments, **options):
+        if hands.scheduler.poll() is None:
+            end(hands.scheduler)
+            with contextlib.suppress(OSError):
+                client.scheduler_info()
+        return asked(client, *arguments, **options)
+
+    with connected(hands, timeout=1):
+        monkeypatch.setattr(Client, step, kill_first)
+        with pytest.raises(ClusterError, match="connection to the scheduler was lost"):
+            to_hdf5(da.zeros((4, 8, 8)), tmp_path / "out.h5")
+    assert left_over(tmp_path) == []
+
+
 RUN = """
 import sys
 from pathlib import Path

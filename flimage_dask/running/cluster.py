@@ -18,7 +18,7 @@ from ..errors import ClusterError
 from ..memory import reuse_freed_memory_as_a_worker
 from .block_tasks import BlockTasks, in_groups, with_shared_values
 
-_PACKAGE = __name__.partition(".")[0]
+_PACKAGE = __package__.partition(".")[0]
 
 # Each submission costs the client and the scheduler some 20 ms, whatever its size. It goes out while as many
 # blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.
@@ -41,7 +41,8 @@ class Cluster:
     @property
     def n_threads(self) -> int:
         """Number of threads that share one memory: those of the largest worker."""
-        return max(self._client.nthreads().values(), default=1)
+        with _failing_clearly(self._client):
+            return max(self._client.nthreads().values(), default=1)
 
     def limited_to(self, n_threads: int) -> Self:
         """Return the same workers: they were started with their threads."""
@@ -110,13 +111,13 @@ class Cluster:
         pending = as_completed(with_results=True)
 
         def submit(group: list[int]) -> int:
-            with _failing_clearly():
+            with _failing_clearly(self._client):
                 pending.update(futures_of(self._client.persist(tasks.of(group), optimize_graph=False)))
                 n_threads: int = sum(self._client.nthreads().values())
             return max(_BLOCKS_OF_A_SUBMISSION, _BLOCKS_AHEAD_OF_A_THREAD * n_threads)
 
         def take() -> tuple[int, Any]:
-            with _failing_clearly():
+            with _failing_clearly(self._client):
                 future, result = next(pending)
             _, number, *_ = future.key
             return number, result
@@ -134,8 +135,9 @@ class Cluster:
 
     def _check_versions(self) -> None:
         """Wait for a worker; refuse workers without this package, or with another version of it."""
-        self._client.wait_for_workers(1)
-        found = self._client.get_versions(packages=[_PACKAGE])
+        with _failing_clearly(self._client):
+            self._client.wait_for_workers(1)
+            found = self._client.get_versions(packages=[_PACKAGE])
         own = found["client"]["packages"][_PACKAGE]
         for worker, versions in found["workers"].items():
             version = versions["packages"].get(_PACKAGE)
@@ -147,7 +149,8 @@ class Cluster:
 
     def _refuse_unable(self, probe: Callable[[str], str | None], path: Path) -> None:
         """Refuse workers that have a problem with a path."""
-        problems = self._client.run(probe, str(path), on_error="return")
+        with _failing_clearly(self._client):
+            problems = self._client.run(probe, str(path), on_error="return")
         for worker, problem in problems.items():
             # Probes raise no such error: the worker was lost meanwhile, and leaves its blocks to others.
             if isinstance(problem, OSError):
@@ -164,7 +167,7 @@ class Cluster:
         """Compute values, which stay on the cluster as long as they are needed."""
         from distributed import futures_of, wait
 
-        with _failing_clearly():
+        with _failing_clearly(self._client):
             kept: list[Delayed] = self._client.persist(values)
             futures = futures_of(kept)
             wait(futures)
@@ -202,14 +205,42 @@ def _on_worker(block: NDArray[Any], first: int, function: Callable[..., Any], ar
     return function(block, first, *arguments)
 
 
+def workers_of(client: Any) -> list[str]:
+    """Return the addresses of the workers of a client.
+
+    Raises
+    ------
+    ClusterError
+        (an OSError) if its scheduler does not answer.
+    """
+    problem: Exception | None = None
+    try:
+        info = client.scheduler_info(n_workers=-1)
+        # A client that has given up knows nothing any more, and says so without an error.
+        if client.status == "running" and "workers" in info:
+            return list(info["workers"])
+    except (OSError, RuntimeError) as error:
+        problem = error
+    raise ClusterError(
+        f"the scheduler of the active client, {_address_of(client)}, does not answer: connect to one that does with a "
+        f"new Client, or work on threads after client.close()."
+    ) from problem
+
+
+def _address_of(client: Any) -> str:
+    address = getattr(client.scheduler, "address", None)
+    return "which is closed" if address is None else f"'{address}'"
+
+
 @contextmanager
-def _failing_clearly() -> Iterator[None]:
+def _failing_clearly(client: Any) -> Iterator[None]:
     """Turn what dask raises about workers and schedulers into an error that tells what to do."""
     from distributed import CancelledError
     from distributed.client import ClosedClientError
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
+    lost = CancelledError, ClosedClientError, CommClosedError
     try:
         yield
     except KilledWorker as error:
@@ -217,5 +248,8 @@ def _failing_clearly() -> Iterator[None]:
             f"a block killed {error.allowed_failures + 1} workers, the last of them {error.last_worker.address}; most "
             f"likely they ran out of memory. Give workers more memory or fewer threads, or give memory='200 MiB'."
         ) from error
-    except (CancelledError, ClosedClientError, CommClosedError) as error:
-        raise ClusterError("the connection to the scheduler was lost before the run was done.") from error
+    except Exception as error:
+        # What a client is asked once it has given up fails in many ways.
+        if isinstance(error, lost) or client.status != "running":
+            raise ClusterError("the connection to the scheduler was lost before the run was done.") from error
+        raise

@@ -18,7 +18,7 @@ from ..notices import SchedulerWarning, warn
 from ..process_local import ProcessLocal
 from .block_tasks import BlockTasks, in_groups, with_shared_values
 from .budget import MemoryPlan
-from .cluster import Cluster
+from .cluster import Cluster, workers_of
 
 # So many blocks of each thread that it never waits for the next ones.
 _BLOCKS_OF_A_GROUP = 8
@@ -230,7 +230,13 @@ class ThisProcess:
 
 
 def active_workers() -> ThisProcess | Cluster:
-    """Return those who compute on the active scheduler; within a task of a client, the threads of its process."""
+    """Return those who compute on the active scheduler; within a task of a client, the threads of its process.
+
+    Raises
+    ------
+    ClusterError
+        (an OSError) if the scheduler of the active client does not answer.
+    """
     client = _active_client()
     if client is not None and (n_threads := _threads_of_this_task()) is not None:
         # A task cannot wait for other tasks of its own scheduler, as all threads may be taken by such tasks.
@@ -320,5 +326,5 @@ def _threads_of_this_task() -> int | None:
 
 
 def _is_in_process(client: Any) -> bool:
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    return bool(workers) and all(address.startswith("inproc://") for address in workers)
+    addresses = workers_of(client)
+    return bool(addresses) and all(address.startswith("inproc://") for address in addresses)
