@@ -24,6 +24,9 @@ _PACKAGE = __package__.partition(".")[0]
 # blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.
 _BLOCKS_OF_A_SUBMISSION = 64
 _BLOCKS_AHEAD_OF_A_THREAD = 2
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+_LOST = "the connection to the scheduler was lost before the run was done."
 
 
 class Cluster:
@@ -118,6 +121,7 @@ class Cluster:
 
         def take() -> tuple[int, Any]:
             with _failing_clearly(self._client):
+                self._wait_for_one_of(pending)
                 future, result = next(pending)
             _, number, *_ = future.key
             return number, result
@@ -132,6 +136,17 @@ class Cluster:
         finally:
             if self._client.status == "running":
                 self._client.cancel(list(pending.futures))
+
+    def _wait_for_one_of(self, pending: Any) -> None:
+        """Wait for a block that is done.
+
+        Of those that are fetched when a scheduler dies, dask forgets one now and then, and would wait for it for ever.
+        """
+        while not pending.has_ready():
+            if self._client.status == "closed":
+                raise ClusterError(_LOST)
+            with pending.thread_condition:
+                pending.thread_condition.wait(_SECONDS_BETWEEN_LOOKS)
 
     def _check_versions(self) -> None:
         """Wait for a worker; refuse workers without this package, or with another version of it."""
@@ -251,5 +266,5 @@ def _failing_clearly(client: Any) -> Iterator[None]:
     except Exception as error:
         # What a client is asked once it has given up fails in many ways.
         if isinstance(error, lost) or client.status != "running":
-            raise ClusterError("the connection to the scheduler was lost before the run was done.") from error
+            raise ClusterError(_LOST) from error
         raise
