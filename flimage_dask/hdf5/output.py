@@ -10,10 +10,13 @@ from typing import TypeAlias
 from uuid import uuid4
 
 import h5py
+from dask.utils import format_bytes
+from h5py import h5f
 
 from ..errors import (
     FileError,
     FileIsFolderError,
+    FileLockedError,
     FileMissingError,
     FilePermissionError,
     OutputExistsError,
@@ -21,6 +24,7 @@ from ..errors import (
     SeriesError,
 )
 from .changes import EVERYTHING, note_change
+from .files import is_being_written
 from .growing import GrowingFile
 from .layout import is_writable, where
 from .lock import FileLock
@@ -32,6 +36,7 @@ Output: TypeAlias = str | os.PathLike[str] | h5py.Group
 
 #: How the names of outputs that are not whole end.
 PARTIAL = ".partial"
+_MORE_IN_PARTIAL_NAME = len(f"..01234567{PARTIAL}")
 
 # What describes the frames lies together in pieces of this size, so that a reader behind a URL gets that of
 # many frames with one request, and the pixels of neighbouring frames with another.
@@ -47,6 +52,10 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
         (a FileExistsError) if it exists and `overwrite` is not given, or is the input itself.
     FileIsFolderError, FileMissingError, FilePermissionError
         (OSErrors) if it is a folder, its folder does not exist, or one of both cannot be written to.
+    FileLockedError
+        (a BlockingIOError) if it exists and is open for writing, here or, as far as locks tell, elsewhere.
+    FileError
+        (an OSError) if no file can have its name.
     ParameterError
         (a ValueError) if it is a URL, or neither a path nor a group.
     SeriesError
@@ -59,6 +68,7 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
     if not isinstance(output, str | os.PathLike):
         raise ParameterError(f"the output must be a path or an open h5py.Group, not {type(output).__name__}.")
     path = Path(output)
+    _check_path(path)
     if source is not None and _lead_to_one_file(path, source):
         raise OutputExistsError(f"'{path}' is the input itself: write to another file.")
     if path.is_dir():
@@ -72,8 +82,44 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
         raise FileMissingError(f"the folder '{folder}' of the output '{path.name}' does not exist: make it first.")
     if not os.access(folder, os.W_OK):
         raise FilePermissionError(f"the folder '{folder}' of the output '{path.name}' cannot be written to.")
+    _check_length(path.resolve())
     if path.exists() and not os.access(path, os.W_OK):
         raise FilePermissionError(f"'{path}' is write-protected: choose another name, or remove the protection.")
+    if path.exists() and (_is_written_here(path) or is_being_written(path)):
+        raise FileLockedError(f"'{path}' is open for writing: close it first, or choose another name.")
+
+
+def _check_path(path: Path) -> None:
+    """Refuse what no file can be called."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        kind = FilePermissionError if isinstance(error, PermissionError) else FileError
+        raise kind(f"the output cannot be '{path}': {error.strerror}. Choose another name.") from error
+
+
+def _check_length(target: Path) -> None:
+    """Refuse a name that leaves no room for the one that the file has until it is whole."""
+    if os.name != "posix":
+        return
+    n_bytes, most = len(os.fsencode(target.name)), os.pathconf(target.parent, "PC_NAME_MAX") - _MORE_IN_PARTIAL_NAME
+    if n_bytes > most:
+        raise FileError(
+            f"the name of the output, '{target.name}', has {n_bytes} bytes, of {most} at most in '{target.parent}': "
+            f"choose a shorter one."
+        )
+
+
+def _is_written_here(path: Path) -> bool:
+    """Tell whether this process has a file open for writing, under whatever name."""
+    # Elsewhere the system keeps what is open from being replaced.
+    if os.name != "posix":
+        return False
+    files = map(h5py.File, h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE))
+    descriptors = [file.id.get_vfd_handle() for file in files if file.driver == "sec2" and is_writable(file)]
+    return any(os.path.samestat(os.fstat(descriptor), path.stat()) for descriptor in descriptors)
 
 
 def _lead_to_one_file(path: Path, source: Path) -> bool:
@@ -94,8 +140,8 @@ def check_space(folder: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if n_bytes > free:
         raise FileError(
-            f"the output needs about {n_bytes / 1e9:.1f} GB, but the disk of '{folder}' has "
-            f"{free / 1e9:.1f} GB left: make room, or write to another disk."
+            f"the output needs about {format_bytes(n_bytes)}, but the disk of '{folder}' has {format_bytes(free)} "
+            f"left: make room, or write to another disk."
         )
 
 

@@ -10,12 +10,14 @@ import textwrap
 from collections import namedtuple
 from pathlib import Path
 
+import dask.array as da
 import fsspec
 import h5py
 import numpy as np
 import pytest
 
-from flimage_dask.errors import FileError, OutputExistsError, ParameterError, SeriesError
+from flimage_dask import FLImage, FLSeries, to_hdf5
+from flimage_dask.errors import FileError, FileLockedError, OutputExistsError, ParameterError, SeriesError
 from flimage_dask.hdf5 import output as output_module
 from flimage_dask.hdf5.output import check_output, check_space, open_output
 
@@ -187,6 +189,47 @@ def test_a_folder_is_no_output(tmp_path, overwrite):
         check_output(tmp_path, None, overwrite=overwrite)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere nothing that is open can be replaced")
+def test_a_file_that_is_open_for_writing_is_not_replaced(tmp_path):
+    path, link = tmp_path / "open.h5", tmp_path / "link.h5"
+    link.symlink_to(path)
+    with FLSeries(h5file=path, h5mode="w") as fls:
+        for output in (path, link):
+            with pytest.raises(FileLockedError, match=r"open for writing.*close it first"):
+                to_hdf5(da.zeros((4, 8, 8)), output, overwrite=True)
+        fls.add_flimage(FLImage(np.ones((8, 8))))
+    with FLSeries(h5file=path, h5mode="r") as fls:
+        assert len(fls) == 1
+        to_hdf5(da.zeros((4, 8, 8)), path, overwrite=True)
+    with FLSeries(h5file=path, h5mode="r") as fls:
+        assert len(fls) == 4
+
+
+def test_a_file_that_another_process_writes_is_not_replaced(tmp_path):
+    path = tmp_path / "open.h5"
+    code = f"import h5py, sys; file = h5py.File({str(path)!r}, 'w'); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(FileLockedError, match="open for writing"):
+            check_output(path, None, overwrite=True)
+        other.stdin.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are of POSIX")
+@pytest.mark.parametrize(("n_bytes", "problem"), [(243, "has 243 bytes.*237 at most"), (260, "File name too long")])
+def test_a_name_that_is_too_long_is_refused(tmp_path, n_bytes, problem):
+    with pytest.raises(FileError, match=f"{problem}.*hoose a"):
+        to_hdf5(da.zeros((4, 8, 8)), tmp_path / "x".ljust(n_bytes, "x"))
+    to_hdf5(da.zeros((4, 8, 8)), tmp_path / "x".ljust(237, "x"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are of POSIX")
+def test_a_link_that_leads_to_itself_is_no_output(tmp_path):
+    (tmp_path / "loop.h5").symlink_to(tmp_path / "loop.h5")
+    with pytest.raises(FileError, match="Too many levels of symbolic links"):
+        to_hdf5(da.zeros((4, 8, 8)), tmp_path / "loop.h5", overwrite=True)
+
+
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="this system has no devices in its file system")
 def test_a_device_is_no_output():
     with pytest.raises(FileError, match="device"):
@@ -289,8 +332,11 @@ def test_an_output_must_fit_its_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(output_module.shutil, "disk_usage", lambda folder: usage(10**12, 0, 10**9))
 
     check_space(tmp_path, 10**9)
-    with pytest.raises(FileError, match=r"needs about 2\.0 GB.* has 1\.0 GB left"):
+    with pytest.raises(FileError, match=r"needs about 1\.86 GiB.* has 0\.93 GiB left"):
         check_space(tmp_path, 2 * 10**9)
+    monkeypatch.setattr(output_module.shutil, "disk_usage", lambda folder: usage(10**6, 0, 2048))
+    with pytest.raises(FileError, match=r"needs about 4\.88 kiB.* has 2\.00 kiB left"):
+        check_space(tmp_path, 5000)
 
 
 WRITE_TO_A_FULL_DISK = """
