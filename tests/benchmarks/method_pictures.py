@@ -19,9 +19,11 @@ from flimage_dask.correction.bleaching import estimate_bleaching
 from flimage_dask.correction.choice import EVIDENCE
 from flimage_dask.correction.decay import MIN_EFFECTIVE, fit_decay
 from flimage_dask.correction.estimate import BleachingEstimate
+from flimage_dask.correction.fields import Fields
 from flimage_dask.correction.histogram import distribution, match_histograms
 from flimage_dask.correction.models import EXPONENTIAL, NONE
 from flimage_dask.correction.options import CORRECTIONS, FitOptions
+from flimage_dask.correction.over_time import TimePercentile
 from flimage_dask.correction.profiles import Profile
 from flimage_dask.correction.rolling_ball import RollingBall
 from flimage_dask.correction.trace import positive_sums
@@ -150,6 +152,66 @@ def correction_kinds() -> Figure:
     panels[0].set_ylabel("mean of a cell [counts]", fontsize=FONT_SIZE)
     panels[0].set_ylim(0, 175)
     panels[0].legend(fontsize=SMALL, frameon=False, loc="lower left")
+    return figure
+
+
+def fields() -> Figure:
+    """Draw a dye between cells that move, seen through an uneven lamp, and what fields and time make of it."""
+    rng = np.random.default_rng(6)
+    y, x = np.mgrid[-1:1:96j, -1:1:128j]
+    dark, lamp = 100.0, np.exp(-(x**2 + y**2))
+    flat = dark + 2000 * lamp
+    frames = np.stack(
+        [60 + 80 * (np.hypot(x - 0.5 * np.cos(turn), y - 0.5 * np.sin(turn)) < 0.18) for turn in np.linspace(0, 6, 40)]
+    )
+    raw = rng.poisson(frames * lamp + dark).astype(np.float64)
+    even = Fields(dark, flat).corrected(raw.copy())
+    still = TimePercentile(20).image(even.copy())
+    figure = _figure(3.1)
+    panels = figure.subplots(1, 4, gridspec_kw={"width_ratios": (1, 1, 1, 1.25)})
+    images = {"raw": raw[0], "dark= and flat=": even[0], "less TimePercentile(20)": even[0] - still}
+    for axes, (heading, image) in zip(panels[:3], images.items(), strict=True):
+        low, high = np.percentile(image, (1, 99.9))
+        axes.imshow(image, cmap="gray", vmin=low, vmax=high)
+        axes.axhline(48, color=FIT, linewidth=1.5)
+        axes.set_title(heading, fontsize=TITLE_SIZE - 2, fontweight="bold", loc="left", pad=6)
+        axes.set(xticks=[], yticks=[])
+    for (heading, image), colour in zip(images.items(), (REFERENCE, DATA, THIRD), strict=True):
+        panels[3].plot(image[44:53].mean(axis=0), color=colour, linewidth=1.5, label=heading)
+    _finish(panels[3], "nine rows", "column [px]", "counts")
+    panels[3].set_ylim(-20, 340)
+    panels[3].legend(fontsize=SMALL, frameon=False, loc="upper left")
+    return figure
+
+
+def frames_of_a_fit() -> Figure:
+    """Draw the same decay with a stimulus, with wrong frames, and in trials, fitted with and without regard to that."""
+    rng, times = np.random.default_rng(5), np.arange(90.0)
+    decay = 80 * np.exp(-times / 40) + 20
+    noise = rng.normal(0, 0.8, times.size)
+    stimulus, wrong, trials = decay + noise, decay + noise, np.tile(decay[:30], 3) + noise
+    stimulus[35:50] += 25 * np.exp(-np.arange(15) / 8)
+    wrong[[12, 31, 33, 58, 77]] += [35, -30, 40, 35, 40]
+    plain = {"exclude=slice(35, 60)": stimulus, "robust=True": wrong, "one fit a trial, joined": trials}
+    parts = [_estimated(times[start : start + 30], trials[start : start + 30]) for start in (0, 30, 60)]
+    found = [
+        estimate_bleaching(times, stimulus, background=0.0, fit=FitOptions(exclude=slice(35, 60))),
+        estimate_bleaching(times, wrong, background=0.0, fit=FitOptions(robust=True)),
+        BleachingEstimate.joined(parts),
+    ]
+    figure = _figure(3.1)
+    for axes, (heading, trace), estimate in zip(figure.subplots(1, 3, sharey=True), plain.items(), found, strict=True):
+        axes.plot(times, trace, **DOTS, color=DATA, label="trace")
+        axes.plot(
+            times, _estimated(times, trace).decay, color=REFERENCE, linestyle="--", linewidth=1.5, label="all alike"
+        )
+        for start in (0, 30, 60) if estimate.n_parts > 1 else (0,):
+            part = slice(start, start + 30 if estimate.n_parts > 1 else None)
+            axes.plot(times[part], estimate.decay[part], color=FIT, linewidth=2, label="" if start else "as named")
+        _finish(axes, heading, "time [s]")
+    figure.axes[0].set_ylabel("intensity [counts]", fontsize=FONT_SIZE)
+    figure.axes[0].set_ylim(0, 140)
+    figure.axes[0].legend(fontsize=SMALL, frameon=False)
     return figure
 
 
@@ -303,8 +365,10 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     function.__name__: function
     for function in (
         backgrounds,
+        fields,
         bleaching_background,
         models,
+        frames_of_a_fit,
         positive_sum,
         correction_kinds,
         intervals,
