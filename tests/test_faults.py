@@ -115,7 +115,9 @@ def stop(folder, mended):
 
 
 def remove_parts(folder, mended):
-    shutil.rmtree(Path(folder, ".out.h5.parts"))
+    # In one step: other workers write into it.
+    parts = Path(folder, ".out.h5.parts").rename(Path(folder, "removed"))
+    shutil.rmtree(parts)
 
 
 def damage_a_part(folder, mended):

@@ -241,7 +241,7 @@ def test_an_output_larger_than_its_disk_is_refused_at_once(tmp_path):
     with (
         h5py.File(tmp_path / "out.h5", "w") as file,
         open_writer(file, n_frames=10**15) as writer,
-        pytest.raises(FileError, match=r"needs about .* GB, but the disk of .* GB left"),
+        pytest.raises(FileError, match=r"needs about .* PiB, but the disk of .* left: make room"),
     ):
         writer.write(0, FRAMES)
 
