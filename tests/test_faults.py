@@ -207,6 +207,22 @@ def test_a_block_kills_every_worker_that_tries_it(hands, client, tmp_path):
         starter.join()
 
 
+def test_what_failed_is_done_again_while_its_error_is_looked_at(client, tmp_path):
+    failing = frames_with(fail, tmp_path)
+    # Blocks that depend on each other are several tasks each, under names that both runs share.
+    frames = da.concatenate([failing[:30], failing[29:30], failing[31:]]).rechunk((6, 6, 5))
+    with pytest.raises(ValueError, match="not mended") as caught:
+        to_hdf5(frames, tmp_path / "out.h5")
+    (tmp_path / "mended").touch()
+    to_hdf5(frames, tmp_path / "out.h5", resume=True)
+    assert caught.value is not None
+    assert values(tmp_path / "out.h5")[:, 0, 0].tolist() == [*range(30), 29, *range(31, N_FRAMES)]
+
+
+def fail(folder, mended):
+    raise ValueError("not mended")
+
+
 def test_a_worker_takes_more_memory_than_it_has(tmp_path):
     with (
         LocalCluster(

@@ -112,10 +112,13 @@ class Cluster:
         tasks = BlockTasks(frames, _on_worker, (function, arguments), self._keep)
         # Results are fetched as they come, several at a time: one by one each would take 9 ms.
         pending = as_completed(with_results=True)
+        unfinished: dict[Any, Any] = {}
 
         def submit(group: list[int]) -> int:
             with _failing_clearly(self._client):
-                pending.update(futures_of(self._client.persist(tasks.of(group), optimize_graph=False)))
+                futures = futures_of(self._client.persist(tasks.of(group), optimize_graph=False))
+                unfinished.update((future.key, future) for future in futures)
+                pending.update(futures)
                 n_threads: int = sum(self._client.nthreads().values())
             return max(_BLOCKS_OF_A_SUBMISSION, _BLOCKS_AHEAD_OF_A_THREAD * n_threads)
 
@@ -123,6 +126,7 @@ class Cluster:
             with _failing_clearly(self._client):
                 self._wait_for_one_of(pending)
                 future, result = next(pending)
+            del unfinished[future.key]
             _, number, *_ = future.key
             return number, result
 
@@ -134,8 +138,12 @@ class Cluster:
             while pending.count():
                 yield take()
         finally:
-            if self._client.status == "running":
-                self._client.cancel(list(pending.futures))
+            self._forget(list(unfinished.values()))
+
+    def _forget(self, futures: list[Any]) -> None:
+        """Let a cluster do again what failed: as long as somebody keeps an error, its traceback keeps the futures."""
+        if self._client.status == "running":
+            self._client.cancel(futures)
 
     def _wait_for_one_of(self, pending: Any) -> None:
         """Wait for a block that is done.
@@ -185,10 +193,14 @@ class Cluster:
         with _failing_clearly(self._client):
             kept: list[Delayed] = self._client.persist(values)
             futures = futures_of(kept)
-            wait(futures)
-            for future in futures:
-                if future.status != "finished":
-                    future.result()
+            try:
+                wait(futures)
+                for future in futures:
+                    if future.status != "finished":
+                        future.result()
+            except BaseException:
+                self._forget(futures)
+                raise
         return kept
 
 

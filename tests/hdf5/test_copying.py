@@ -111,7 +111,9 @@ def test_a_copy_of_a_damaged_frame_names_file_and_frame(tmp_path):
     with FLSeries(h5file=tmp_path / "series.h5", h5mode="r") as fls, FLSeries() as in_memory:
         assert fls[0].copy() == fls[0]
         for copy in (fls[1].copy, lambda: in_memory.add_flimage(fls[1])):
-            with pytest.raises(FrameDataError, match=r"'/fli_1/fluorescence/raw' of '.*series\.h5' cannot be read: .*Restore"):
+            with pytest.raises(
+                FrameDataError, match=r"'/fli_1/fluorescence/raw' of '.*series\.h5' cannot be read: .*Restore"
+            ):
                 copy()
         assert len(in_memory) == 0
 
