@@ -400,6 +400,38 @@ def test_the_disk_is_full(client, small_disk):
     resume(frames, small_disk / "out.h5")
 
 
+FILL_A_DISK = """
+import contextlib, sys
+from pathlib import Path
+import h5py
+import numpy as np
+from h5py import h5f
+from flimage_dask.hdf5.output import open_output
+
+folder, when = Path(sys.argv[1]), sys.argv[2]
+try:
+    with open_output(folder / "out.h5", overwrite=False) as group:
+        for number in range(300):
+            group.create_group(f"fli_{number}").attrs["time"] = 1.0
+        with contextlib.suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        if when == "written":
+            group["raw"] = np.random.default_rng(0).random((300, 300))
+except OSError:
+    print("failed")
+# HDF5 crashes here if it failed to close a file.
+print([h5py.File(file) for file in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE)])
+"""
+
+
+@pytest.mark.parametrize("when", ["written", "closed"])
+def test_hdf5_keeps_no_file_that_did_not_fit_its_disk(small_disk, when):
+    run = subprocess.run([sys.executable, "-c", FILL_A_DISK, str(small_disk), when], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["failed", "[]"]
+
+
 def test_the_folder_becomes_read_only(client, small_disk):
     frames = frames_with(make_read_only, small_disk)
     with pytest.raises(FileError, match="Read-only file system"):

@@ -186,12 +186,13 @@ def open_path(path: Path, h5mode: str) -> h5py.File:
 
 
 def is_being_written(path: Path) -> bool:
-    """Tell whether another process has a file open for writing, where its file system knows of locks."""
+    """Tell whether a file is open for writing, here or, where its file system knows of locks, in another process."""
     try:
-        open_path(path, "r").close()
+        with open_path(path, "r") as file:
+            # What is open here already HDF5 opens as it was opened first.
+            return is_writable(file)
     except FileError as error:
         return isinstance(error, FileLockedError)
-    return False
 
 
 def _open_url(url: Url, h5mode: str) -> h5py.File:

@@ -3,15 +3,16 @@
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from tempfile import TemporaryFile
+from typing import IO, TypeAlias
 from uuid import uuid4
 
 import h5py
 from dask.utils import format_bytes
-from h5py import h5f
 
 from ..errors import (
     FileError,
@@ -85,7 +86,7 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
     _check_length(path.resolve())
     if path.exists() and not os.access(path, os.W_OK):
         raise FilePermissionError(f"'{path}' is write-protected: choose another name, or remove the protection.")
-    if path.exists() and (_is_written_here(path) or is_being_written(path)):
+    if path.exists() and is_being_written(path):
         raise FileLockedError(f"'{path}' is open for writing: close it first, or choose another name.")
 
 
@@ -110,16 +111,6 @@ def _check_length(target: Path) -> None:
             f"the name of the output, '{target.name}', has {n_bytes} bytes, of {most} at most in '{target.parent}': "
             f"choose a shorter one."
         )
-
-
-def _is_written_here(path: Path) -> bool:
-    """Tell whether this process has a file open for writing, under whatever name."""
-    # Elsewhere the system keeps what is open from being replaced.
-    if os.name != "posix":
-        return False
-    files = map(h5py.File, h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE))
-    descriptors = [file.id.get_vfd_handle() for file in files if file.driver == "sec2" and is_writable(file)]
-    return any(os.path.samestat(os.fstat(descriptor), path.stat()) for descriptor in descriptors)
 
 
 def _lead_to_one_file(path: Path, source: Path) -> bool:
@@ -195,13 +186,35 @@ def _open_partial(partial: Path) -> Iterator[h5py.File]:
         with growing, _seen_to_be_in_use(lock):
             yield file
             with writing_in(partial.parent):
-                file.close()
+                if file:
+                    # On a full disk this fails, and closing does not; see `_discard`.
+                    file.flush()
+                    file.close()
                 growing.bring_rest()
     except BaseException:
-        # A full disk fails again on closing; the first error is the one to report.
+        # The first error is the one to report.
         with suppress(OSError, RuntimeError):
-            file.close()
+            _discard(file)
         raise
+
+
+def _discard(file: h5py.File) -> None:
+    """Close a file that nobody needs any more, though its disk is full.
+
+    HDF5 keeps a file that it could not close, half destroyed, and crashes once something looks for open files. So what
+    it still has to write goes elsewhere. After a flush that failed, it needs another one to be able to close.
+    """
+    if file and os.name == "posix":
+        with _file_elsewhere() as elsewhere:
+            os.dup2(elsewhere.fileno(), file.id.get_vfd_handle())
+        with suppress(OSError, RuntimeError):
+            file.flush()
+    file.close()
+
+
+def _file_elsewhere() -> IO[bytes]:
+    """Open a file in memory, or on the disk of temporary files."""
+    return open(os.memfd_create("discarded"), "rb+") if sys.platform == "linux" else TemporaryFile()
 
 
 @contextmanager
