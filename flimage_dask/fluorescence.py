@@ -143,12 +143,11 @@ class Fluorescence:
             (a ValueError) for an unknown kind, or a shape that is not the raw image's.
         """
         _check_kind(key)
-        check_writable(self.h5)
+        self.check_bg(bg)
         holder = self.h5.require_group("bg_data")
         if bg is None:
             holder.pop(key, None)
         else:
-            self._check_shape(np.shape(bg) if not isinstance(bg, h5py.Dataset) else bg.shape)
             if isinstance(bg, h5py.Dataset) and bg.file == self.h5.file:
                 holder.pop(key, None)
                 holder[key] = bg
@@ -160,6 +159,20 @@ class Fluorescence:
             for name, value in (attrs or {}).items():
                 holder[key].attrs[name] = value
         note_change(self.h5, IMAGES)
+
+    def check_bg(self, bg: BackgroundData) -> None:
+        """Refuse what cannot be set as a background.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) for a shape that is not the raw image's.
+        FileError
+            (an OSError) if the file is open read-only.
+        """
+        check_writable(self.h5)
+        if bg is not None:
+            self._check_shape(bg.shape if isinstance(bg, h5py.Dataset) else np.shape(bg))
 
     def fit_bg(
         self, profile: str, offset: str, border_px: int | None, from_mask: NDArray[Any] | None

@@ -259,8 +259,8 @@ class ProcessableFrames(EstimableFrames[View]):
     def _matched(self, fl: da.Array, variant: str, reference: int) -> da.Array:
         check_variant(variant)
         position = self._position(reference)
-        # Found once, when the first frame is computed.
-        found = dask.delayed(distribution)(fl[position])
+        # Found once, when the first frame is computed; under the same name each time, so that a run can be resumed.
+        found = dask.delayed(distribution, pure=True)(fl[position])
         return fl.map_blocks(match_histograms, found, variant, dtype=fl.dtype, meta=fl._meta)
 
     def _position(self, reference: int) -> int:

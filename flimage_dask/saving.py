@@ -1,9 +1,11 @@
 """Write any lazy array of frames as a series."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
+import h5py
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -11,7 +13,8 @@ from .errors import ParameterError
 from .estimate_options import as_times
 from .hdf5.attributes import Column, Columns
 from .hdf5.encoding import Compression, Storage
-from .hdf5.output import Output
+from .hdf5.output import Output, lead_to_one_file
+from .lazy.arrays import files_of
 from .running.destination import Destination, stored_type
 from .running.execution import NewSeries, write_series
 from .running.provenance import Provenance
@@ -95,9 +98,12 @@ def to_hdf5(
     """
     if not isinstance(array, da.Array) or array.ndim != 3:
         raise ParameterError(f"expected a dask array (frame, y, x), got {_described(array)}.")
+    if not isinstance(like, FrameSequence | None):
+        raise ParameterError(f"like= must be an open series, or a part of one, not {type(like).__name__}.")
+    if not isinstance(meta, Mapping | None):
+        raise ParameterError(f"meta= must be a dictionary, such as {{'pixel size': 1e-7}}, not {type(meta).__name__}.")
     storage = Storage(compression, level, shuffle)
-    source = None if like is None else like.path
-    destination = Destination(path, source, storage, stored_type(dtype), overwrite, resume)
+    destination = Destination(path, _input_at(path, array, like), storage, stored_type(dtype), overwrite, resume)
     columns: Columns = {} if like is None else like.meta
     if like is not None and len(like) != array.shape[0]:
         raise ParameterError(
@@ -112,11 +118,19 @@ def to_hdf5(
     write_series(NewSeries(array, columns, provenance, name), destination, progress=progress)
 
 
+def _input_at(output: Output, array: da.Array, like: FrameSequence[Any] | None) -> Path | None:
+    """Return the file that frames or metadata come from, if it is the one that the output would replace."""
+    if isinstance(output, h5py.Group):
+        return None
+    inputs = files_of(array) if like is None or like.path is None else {*files_of(array), like.path}
+    return next((path for path in inputs if lead_to_one_file(output, path)), None)
+
+
 def _as_column(value: Any, n_frames: int) -> Column:
     """Spread one value over all frames, or take one a frame."""
     if isinstance(value, np.ndarray) and value.ndim:
         return list(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return list(value)
     return [value] * n_frames
 

@@ -82,6 +82,8 @@ class FrameSequence(ABC, Generic[View]):
             raise ParameterError(f"fls[{index!r}]: the index names frames only; pixels are those of fls.fl[…].")
         if isinstance(index, slice):
             return self._select(self._numbers[index])
+        if isinstance(index, np.ndarray) and index.ndim == 0:
+            return self.get_flimage(index.item())
         if isinstance(index, list | np.ndarray):
             return self._select(self._numbers_at(index))
         return self.get_flimage(index)
@@ -234,6 +236,9 @@ class FrameSequence(ABC, Generic[View]):
             (an OSError) if the file is open read-only.
         """
         shared = bg_data.fl if isinstance(bg_data, FLImage) else bg_data
+        # All or none: the first frame must not have it when another one cannot.
+        for number in self._numbers:
+            Fluorescence(self._store.frame(int(number))[FLUORESCENCE]).check_bg(shared)
         for number in self._numbers:
             frame = self._store.frame(int(number))
             Fluorescence(frame[FLUORESCENCE]).set_bg(shared)

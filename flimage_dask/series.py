@@ -64,6 +64,8 @@ class FLSeries(GroupHolder, CorrectableFrames):
     ) -> None:
         if isinstance(flimage_list, str | bytes | os.PathLike | h5py.Group):
             raise ParameterError(f"flimage_list must be a list of images. Did you mean h5file={flimage_list!r}?")
+        if isinstance(flimage_list, FLImage) or not isinstance(flimage_list, Iterable):
+            raise ParameterError(f"flimage_list must be a list of images, not {type(flimage_list).__name__}.")
         if meta_data and h5mode == "r":
             raise ParameterError("meta_data cannot be given with h5mode='r': open the file with h5mode='a'.")
         meta = FLMetaDict(meta_data or {})
@@ -127,7 +129,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
         if not identifier and IDENTIFIER in fli:
             identifier = fli[IDENTIFIER]
         background = None if bg_from_idx is None else self.get_flimage(bg_from_idx).h5
-        self._store.append(opened(fli.h5), str(identifier) if identifier else None, background)
+        self._store.append(opened(fli.h5), identifier or None, background)
 
     def _set_meta(self, meta: FLMetaDict) -> None:
         for image in self:

@@ -1,5 +1,6 @@
 """An open series file: its frames by number and by identifier, and how their images are read."""
 
+from typing import Any
 from uuid import uuid4
 
 import h5py
@@ -53,8 +54,8 @@ class SeriesStore:
         self._n_frames: int | None = None
         self.changes = FileChanges.watch(group)
         self._remembered = Remembered(self.changes)
-        self._stamp = source_of(group)
-        self._reader = open_reader(group)
+        self._stamp = source_of(group, self.path)
+        self._reader = open_reader(group, self.path)
         self._opening = uuid4().hex
 
     @property
@@ -111,23 +112,23 @@ class SeriesStore:
         self.count()
         return self._remembered.get(_NAMES, _NAMES_DEPEND_ON, self._read_identifiers)
 
-    def append(self, image: h5py.Group, identifier: str | None, background: h5py.Group | None) -> None:
+    def append(self, image: h5py.Group, identifier: Any, background: h5py.Group | None) -> None:
         """Copy an image behind the last frame, optionally with the backgrounds of another frame."""
         check_in_place(self.path, self.group)
-        if identifier is not None and identifier in self.numbers_by_identifier():
+        number = self._next_number()
+        if identifier is not None and str(identifier) in self.numbers_by_identifier():
             raise SeriesError(
                 f"the identifier '{identifier}' already exists in {where(self.group)}: give another one with "
                 f"add_flimage(…, identifier=…)."
             )
         names = self._remembered.known(_NAMES, _NAMES_DEPEND_ON)
-        number = self._next_number()
         try:
             frame = copy_image_as(image, self.group, frame_name(number))
             if background is not None:
                 link_backgrounds(background, frame)
             if identifier is not None:
                 frame.attrs[IDENTIFIER] = identifier
-                names[identifier] = number
+                names[str(identifier)] = number
         except BaseException:
             self.group.pop(frame_name(number), None)
             raise
@@ -146,9 +147,9 @@ class SeriesStore:
         if not is_writable(self.group):
             return
         self.group.file.flush()
-        stamp = source_of(self.group)
+        stamp = source_of(self.group, self.path)
         if stamp != self._stamp:
-            self._stamp, self._reader = stamp, open_reader(self.group)
+            self._stamp, self._reader = stamp, open_reader(self.group, self.path)
             note_change(self.group, PLACES)
 
     def source(self, index: SeriesIndex) -> FrameSource:

@@ -723,6 +723,32 @@ def test_what_cannot_be_recorded_is_refused_before_any_work(fls, tmp_path, monke
     assert list(tmp_path.glob("*out*")) == []
 
 
+@pytest.mark.parametrize("operation", ["bleach_corrected", "background_corrected", "histogram_matched", "denoised"])
+def test_what_is_made_again_has_the_same_name(series_path, operation):
+    """A run that is resumed knows its blocks by it."""
+    names = set()
+    for _ in range(2):
+        with FLSeries(h5file=series_path, h5mode="r") as fls:
+            options = () if operation in ("histogram_matched", "denoised") else (4,)
+            names |= {getattr(fls, operation)(*options).name for _ in range(2)}
+    assert len(names) == 1
+
+
+def test_an_estimate_is_the_same_whether_or_not_frames_stay_in_memory(tmp_path):
+    frames, times = make_bleaching_frames(120)
+    path = write_series_file(tmp_path / "series.h5", frames, times)
+    traces = []
+    for made_alone in (False, True):
+        estimation._kept.clear()
+        with FLSeries(h5file=path, h5mode="r") as fls:
+            if made_alone:
+                fls.estimate_bleaching(BORDER)
+            fls.bleach_correction(tmp_path / "out.h5", BORDER, overwrite=True)
+        with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+            traces.append(out.applied_estimate.trace)
+    assert np.array_equal(*traces)
+
+
 def test_nobody_changes_what_is_remembered(fls):
     first = fls.bleach_correction(None, BORDER, background="per-frame")
     expected = [np.array(values) for values in first]

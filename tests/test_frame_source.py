@@ -61,13 +61,6 @@ def test_blocks_of_other_frames_are_other_blocks(source):
     assert not np.array_equal(kept.raw(FRAMES, WHOLE), kept.raw(FRAMES + 1, WHOLE))
 
 
-def test_it_is_known_beforehand_whether_all_frames_fit(source):
-    n_bytes = len(source.index.frames) * source.index.frames.image_bytes
-    assert source.keeping(n_bytes).keeps_all
-    assert not source.keeping(n_bytes - 1).keeps_all
-    assert not source.keeps_all
-
-
 def test_what_is_kept_stays_in_its_process():
     kept = KeptBlocks(10**6)
     kept.get(FRAMES, lambda: np.ones(3))

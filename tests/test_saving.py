@@ -173,6 +173,34 @@ def test_the_file_that_an_array_reads_is_not_replaced(fls):
         to_hdf5(fls.fl, fls.path, like=fls, overwrite=True)
 
 
+def test_the_file_that_an_array_reads_is_not_replaced_by_whatever_is_made_of_it(fls, tmp_path):
+    (tmp_path / "link.h5").symlink_to(fls.path)
+    joined = da.concatenate([da.zeros((3, 24, 30)), fls.bleach_corrected(4)[::2]]).rechunk((4, 24, 30))
+    for path in (fls.path, tmp_path / "link.h5"):
+        with pytest.raises(OutputExistsError, match="input itself"):
+            to_hdf5(joined, path, overwrite=True)
+    assert len(FLSeries(h5file=fls.path, h5mode="r")) == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"like": "series.h5"}, "like= must be an open series.*not str"),
+        ({"like": [1]}, "like= must be an open series.*not list"),
+        ({"meta": ["device"]}, "meta= must be a dictionary.*not list"),
+    ],
+)
+def test_what_metadata_cannot_come_from_is_named(options, problem, tmp_path):
+    with pytest.raises(ParameterError, match=problem):
+        to_hdf5(da.ones((3, 4, 5)), tmp_path / "out.h5", **options)
+
+
+def test_metadata_in_bytes_are_one_value(tmp_path):
+    to_hdf5(da.ones((3, 4, 5)), tmp_path / "out.h5", meta={"device": b"abc"})
+    with opened(tmp_path / "out.h5") as out:
+        assert out.meta["device"] == ["abc"] * 3
+
+
 def test_the_result_of_a_string_path_is_the_same(fls, tmp_path):
     to_hdf5(fls.fl, str(tmp_path / "out.h5"), like=fls)
     with opened(str(tmp_path / "out.h5")) as out:

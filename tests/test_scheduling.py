@@ -1,8 +1,12 @@
 """Whoever computes, no more blocks are worked on at a time than the memory of a run allows."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import Pool
 from multiprocessing.pool import ThreadPool
 
 import dask
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from flimage_dask import FLSeries, to_hdf5
+from flimage_dask import FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.process_local import ProcessLocal
 from flimage_dask.running.scheduling import ThisProcess, active_workers
 
@@ -115,3 +119,46 @@ def test_a_task_of_a_client_in_this_process_does_not_wait_for_tasks_of_its_own(t
         futures = client.map(write, range(4))
         assert [future.result(timeout=60) for future in futures] == list(range(4))
     assert stored(tmp_path / "3.h5").shape == (4, 8, 8)
+
+
+@pytest.mark.parametrize("how", ["scheduler", "pool"])
+@pytest.mark.parametrize("make", [ProcessPoolExecutor, Pool])
+def test_processes_cannot_work_with_an_open_file(tmp_path, how, make):
+    if (how, make) == ("scheduler", Pool):
+        pytest.skip("dask takes no pool of multiprocessing for a scheduler")
+    with make(1) as pool, dask.config.set({how: pool}), pytest.warns(SchedulerWarning, match="threads of this process"):
+        to_hdf5(da.ones((4, 8, 8)), tmp_path / "out.h5")
+    with FLSeries(h5file=tmp_path / "out.h5", h5mode="r") as out:
+        assert len(out) == 4
+
+
+@pytest.mark.parametrize("make", [ThreadPoolExecutor, ThreadPool])
+def test_a_task_in_a_pool_waits_for_no_other_task_there(tmp_path, make):
+    def write(number):
+        to_hdf5(da.ones((4, 8, 8)), tmp_path / f"{number}.h5")
+        return number
+
+    with make(2) as pool, dask.config.set(pool=pool):
+        assert dask.compute(*[dask.delayed(write)(number) for number in range(4)]) == (0, 1, 2, 3)
+
+
+CORRECT_IN_FORKS = """
+import multiprocessing, sys
+import dask.array as da
+from flimage_dask import FLSeries, to_hdf5
+
+def write(number):
+    to_hdf5(da.ones((4, 8, 8)), f"{sys.argv[1]}/{number}.h5")
+    return number
+
+write("here")
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(pool.map_async(write, range(3)).get(30))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork processes")
+def test_a_forked_process_has_threads_of_its_own(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", CORRECT_IN_FORKS, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.stdout == "[0, 1, 2]\n", run.stderr

@@ -113,6 +113,10 @@ def test_a_list_of_images_must_be_one(tmp_path):
         FLSeries(str(tmp_path))
     with pytest.raises(ValueError, match="FLImage"):
         FLSeries(["hans", 1])
+    with pytest.raises(ValueError, match="must be a list of images, not FLImage"):
+        FLSeries(FLImage(np.ones((4, 5))))
+    with pytest.raises(ValueError, match="must be a list of images, not int"):
+        FLSeries(5)
 
 
 def test_identifiers_are_unique_and_can_be_overridden(fls):
@@ -365,6 +369,29 @@ def test_frames_that_are_removed_through_h5py_are_forgotten(series_path):
         assert fls.times.tolist() == meta["time"][1:]
 
 
+def test_an_identifier_that_is_a_number_stays_one(tmp_path):
+    with FLSeries(h5file=tmp_path / "series.h5") as fls:
+        for number in range(1, 4):
+            fls.add_flimage(FLImage(np.ones((4, 5))), identifier=number)
+        fls.add_flimage(FLImage(np.ones((4, 5)), {"identifier": 7}))
+        assert [image["identifier"] for image in fls] == [1, 2, 3, 7]
+        assert max(image["identifier"] for image in fls) + 1 == 8
+        assert 7 in fls
+        with pytest.raises(SeriesError, match="'2' already exists"):
+            fls.add_flimage(FLImage(np.ones((4, 5))), identifier=2)
+
+
+def test_an_identifier_that_came_through_h5py_is_not_given_again(tmp_path):
+    with FLSeries([FLImage(np.ones((4, 5)), {"identifier": "a"})], h5file=tmp_path / "series.h5") as fls:
+        assert "a" in fls
+        fls.h5.copy(fls.h5["fli_0"], fls.h5, "fli_1")
+        fls.h5["fli_1"].attrs["identifier"] = "x"
+        fls.add_flimage(FLImage(np.ones((4, 5))))
+        assert "x" in fls
+        with pytest.raises(SeriesError, match="'x' already exists"):
+            fls.add_flimage(FLImage(np.ones((4, 5)), {"identifier": "x"}))
+
+
 def test_an_identifier_may_be_a_number(series_path):
     with FLSeries(h5file=series_path) as fls, FLSeries() as other:
         other.add_flimage(fls[0], identifier=5)
@@ -529,3 +556,28 @@ def test_pixels_are_not_reached_through_the_index_of_frames():
     fls = FLSeries([FLImage(np.ones((4, 6)))])
     with pytest.raises(ParameterError, match=r"frames only.*fls\.fl\[…\]"):
         fls[..., 1:5]
+
+
+def test_an_index_may_be_an_array_of_one_number(fls):
+    assert fls[np.array(1)] == fls[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder that is in use cannot be left")
+def test_a_file_that_was_opened_by_a_relative_name_is_found_from_another_folder(series_path, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(series_path.parent)
+    with h5py.File(series_path.name, "a") as file:
+        fls = FLSeries(h5file=file)
+        expected = fls.fl.compute()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        fls[0]["time"] = -1.0
+        assert np.array_equal(fls.fl.compute(), expected)
+        assert fls.estimate_bleaching(4).background > 0
+
+
+def test_a_background_is_set_for_all_frames_or_for_none(tmp_path):
+    images = [FLImage(np.ones((4, 5))), FLImage(np.ones((4, 5))), FLImage(np.ones((3, 3)))]
+    with FLSeries(images, h5file=tmp_path / "series.h5") as fls:
+        with pytest.raises(ParameterError, match="shape"):
+            fls.set_bg_data(np.full((4, 5), 0.5))
+        assert not any(image.bg_fl.any() for image in fls)

@@ -74,8 +74,15 @@ class LocalFile:
         return cls(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
-def local_file_of(group: h5py.Group) -> LocalFile | None:
+def local_file_of(group: h5py.Group, path: Path | None = None) -> LocalFile | None:
     """Return the file of a group as it is now; None if it has no single file of its own on a disk.
+
+    Parameters
+    ----------
+    group
+        The group.
+    path
+        Where its file is, for one that was opened by a relative name and perhaps from another folder.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def local_file_of(group: h5py.Group) -> LocalFile | None:
     file = group.file
     if file.driver not in _DRIVERS_OF_ONE_FILE:
         return None
-    path = Path(file.filename).resolve()
+    path = (path or Path(file.filename)).resolve()
     try:
         found = LocalFile.at(path)
         # Elsewhere than under POSIX an open file cannot be replaced.

@@ -70,7 +70,7 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
         raise ParameterError(f"the output must be a path or an open h5py.Group, not {type(output).__name__}.")
     path = Path(output)
     _check_path(path)
-    if source is not None and _lead_to_one_file(path, source):
+    if source is not None and lead_to_one_file(path, source):
         raise OutputExistsError(f"'{path}' is the input itself: write to another file.")
     if path.is_dir():
         raise FileIsFolderError(f"'{path}' is a folder: give the name of a file.")
@@ -113,8 +113,9 @@ def _check_length(target: Path) -> None:
         )
 
 
-def _lead_to_one_file(path: Path, source: Path) -> bool:
+def lead_to_one_file(path: str | os.PathLike[str], source: Path) -> bool:
     """Tell whether two paths lead to one file. HDF5 may spread an input over files of other names."""
+    path = Path(path)
     return path.exists() and source.exists() and path.samefile(source)
 
 

@@ -4,6 +4,7 @@ A reader fills rows of a block. It holds no lock while it inflates, so blocks ar
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import h5py
@@ -42,8 +43,8 @@ class ImageReader(Protocol):
         ...
 
 
-def open_reader(group: h5py.Group) -> ImageReader:
-    """Choose how to read the images below a group.
+def open_reader(group: h5py.Group, path: Path | None = None) -> ImageReader:
+    """Choose how to read the images below a group, whose file is at a path if that is given.
 
     A file that nobody writes is read by byte range, from its disk or its URL, in any process. One
     that is open for writing, in memory or behind an unusual driver is read through its open
@@ -51,8 +52,8 @@ def open_reader(group: h5py.Group) -> ImageReader:
     """
     if is_writable(group):
         group.file.flush()
-        return OpenFileReader(group, local_file_of(group))
-    source = source_of(group)
+        return OpenFileReader(group, local_file_of(group, path))
+    source = source_of(group, path)
     return OpenFileReader(group, None) if source is None else ByteRangeReader(source, group.name)
 
 

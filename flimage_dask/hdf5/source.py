@@ -1,6 +1,7 @@
 """Where the bytes of a file come from: a disk or a URL."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import h5py
@@ -28,15 +29,20 @@ class ByteSource(Protocol):
         ...
 
 
-def source_of(group: h5py.Group) -> ByteSource | None:
+def source_of(group: h5py.Group, path: Path | None = None) -> ByteSource | None:
     """Return the file of a group as it is now; None if its bytes can be read through its open handle only.
+
+    Parameters
+    ----------
+    group, path
+        See `local_file_of`.
 
     Raises
     ------
     FileChangedError
         If the open file is no longer the one of its name.
     """
-    return remote_file_of(group) or local_file_of(group)
+    return remote_file_of(group) or local_file_of(group, path)
 
 
 def origin_of(group: h5py.Group) -> str | None:

@@ -7,6 +7,7 @@ another process is a path and a few arrays.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import dask
@@ -16,6 +17,7 @@ from dask.base import tokenize
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
+from ..hdf5.local import LocalFile
 from ..hdf5.reader import Region
 from ..running.budget import LARGEST_BLOCK, size_in_bytes
 from .frame_source import FrameSource
@@ -59,7 +61,7 @@ def lazy_series(source: FrameSource, block_bytes: int | str | None = None) -> La
     n_block = _frames_in_block(source, block_bytes)
 
     def array(name: str, read: "_ReadFrames", dtype: np.dtype[Any]) -> da.Array:
-        frames = _Frames(name, read, (len(source.index.frames), *source.index.frames.shape), dtype, source.token)
+        frames = _Frames(name, source, read, dtype)
         return da.from_array(
             frames,
             chunks=(n_block, -1, -1),
@@ -75,6 +77,14 @@ def lazy_series(source: FrameSource, block_bytes: int | str | None = None) -> La
     )
 
 
+def files_of(array: da.Array) -> set[Path]:
+    """Return the files on a disk whose series an array is made of."""
+    single = (next(iter(layer.values())) for layer in array.dask.layers.values() if len(layer) == 1)
+    found = (getattr(task, "value", task) for task in single)
+    stamps = (frames.source.stamp for frames in found if isinstance(frames, _Frames))
+    return {stamp.path for stamp in stamps if isinstance(stamp, LocalFile)}
+
+
 _ReadFrames: TypeAlias = Callable[[NDArray[np.int64], Region], NDArray[Any]]
 
 
@@ -83,10 +93,13 @@ class _Frames:
     """An array-like of all frames, for `dask.array.from_array`."""
 
     name: str
+    source: FrameSource
     read: _ReadFrames
-    shape: tuple[int, int, int]
     dtype: np.dtype[Any]
-    token: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (len(self.source.index.frames), *self.source.index.frames.shape)
 
     @property
     def ndim(self) -> int:
@@ -100,7 +113,7 @@ class _Frames:
         return block[tuple(_index_after_reading(part) for part in key)]
 
     def __dask_tokenize__(self) -> tuple[str, str]:
-        return self.name, self.token
+        return self.name, self.source.token
 
 
 def _as_slice(part: int | slice, size: int) -> slice:

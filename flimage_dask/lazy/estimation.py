@@ -174,8 +174,8 @@ def _expected_band(source: FrameSource, border_px: int, runner: Runner) -> Band 
     """Expect the mean background of a long series within a band, from a few frames across it."""
     n_frames = len(source.index.frames)
     n_probes = max(_FEWEST_PROBES, n_frames // _FRAMES_PER_PROBE)
-    # Frames that stay in memory are read once in any case.
-    if n_frames < _FRAMES_PER_PROBE or source.keeps_all:
+    # Whether frames stay in memory must not matter: sums of another order differ in their last bits.
+    if n_frames < _FRAMES_PER_PROBE:
         return None
     # The middles of equal parts: their mean hardly errs where the background drifts.
     probes = ((np.arange(n_probes) + 0.5) * n_frames / n_probes).astype(np.int64)

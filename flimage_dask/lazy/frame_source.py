@@ -119,15 +119,6 @@ class FrameSource:
         """Whether content that changes in whatever way has another token afterwards."""
         return self.stamp is not None and not self.index.in_other_files
 
-    @property
-    def keeps_all(self) -> bool:
-        """Whether all frames fit into what is kept in memory."""
-        if self.kept is None:
-            return False
-        frames = self.index.frames
-        pixel_bytes = self.raw_dtype.itemsize if self.preparation is None else self.fl_dtype.itemsize
-        return self.kept.n_bytes >= len(frames) * frames.shape[0] * frames.shape[1] * pixel_bytes
-
     def take(self, positions: NDArray[np.int64]) -> "FrameSource":
         """Select frames."""
         return replace(self, index=self.index.take(positions), token=tokenize(self.token, positions), kept=None)

@@ -1,14 +1,18 @@
 """Who computes blocks of frames: threads of this process, or the workers of a dask cluster."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing.pool import Pool, ThreadPool
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 import dask
 import dask.array as da
 import dask.multiprocessing
+import dask.threaded
 from dask.base import get_scheduler
 from dask.delayed import Delayed
 from dask.optimization import cull
@@ -243,8 +247,11 @@ def active_workers() -> ThisProcess | Cluster:
         return ThisProcess(n_threads, scheduler="threads")
     if client is not None and not _is_in_process(client):
         return Cluster(client)
-    if get_scheduler() is dask.multiprocessing.get:
+    pool = _pool_of_the_user()
+    if get_scheduler() is dask.multiprocessing.get or _is_of_processes(pool):
         return threads_because("the scheduler 'processes' cannot work with an open file")
+    if threading.current_thread() in _threads_of(pool):
+        return ThisProcess(scheduler="threads")
     return ThisProcess()
 
 
@@ -307,6 +314,18 @@ def _size_of(pool: Any | None) -> int | None:
     return size
 
 
+def _is_of_processes(pool: Any | None) -> bool:
+    """Tell whether the tasks of a pool run in other processes."""
+    is_multiprocessings = isinstance(pool, Pool) and not isinstance(pool, ThreadPool)
+    return is_multiprocessings or isinstance(pool, ProcessPoolExecutor)
+
+
+def _threads_of(pool: Any | None) -> Collection[Any]:
+    """Return the threads of a pool: a task in one of them cannot wait for other tasks there."""
+    threads: Collection[Any] = getattr(pool, "_threads", None) or getattr(pool, "_pool", None) or ()
+    return threads
+
+
 def _active_client() -> Any | None:
     """Return the `distributed.Client` that is the active scheduler, if there is one."""
     client = getattr(get_scheduler(), "__self__", None)
@@ -328,3 +347,14 @@ def _threads_of_this_task() -> int | None:
 def _is_in_process(client: Any) -> bool:
     addresses = workers_of(client)
     return bool(addresses) and all(address.startswith("inproc://") for address in addresses)
+
+
+def _forget_threads_of_dask() -> None:
+    """Let a forked process make threads of its own: it has dask's pools, but not the threads in them."""
+    dask.threaded.default_pool = None
+    dask.threaded.pools.clear()
+    dask.threaded.pools_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads_of_dask)
