@@ -21,6 +21,10 @@ MOST_SHAPE_PARAMETERS = 2
 UNITS = {(0, 0): "", (0, -1): "1/s", (0, 1): "s", (1, 0): "counts", (1, -1): "counts/s", (1, 1): "counts s"}
 
 
+#: Slowest rate that is fitted, a decay by a thousandth over the series. Beyond, curves cannot be told apart.
+SLOWEST = 1e-3
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A parameter of a model, and how it scales.
@@ -35,6 +39,8 @@ class Parameter:
         The least value of a coefficient: 0, or -inf for one that may have either sign.
     limits
         Of a shape parameter without a unit, both above 0. Those of a rate follow from the times.
+    slowest
+        The least value of a rate without limits, in the inverse of the span of the series.
     bleachable
         Whether what a coefficient multiplies is what bleaches, rather than what stays or drifts.
 
@@ -49,6 +55,7 @@ class Parameter:
     seconds: int = 0
     lowest: float = 0.0
     limits: tuple[float, float] | None = None
+    slowest: float = SLOWEST
     bleachable: bool = False
 
     def __post_init__(self) -> None:

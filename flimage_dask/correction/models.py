@@ -25,7 +25,7 @@ one more `DecayModel`, or an object with the same attributes (`LikeDecayModel`):
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from inspect import signature
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
-from .decay_model import MOST_SHAPE_PARAMETERS, Columns, DecayModel, Parameter
+from .decay_model import MOST_SHAPE_PARAMETERS, SLOWEST, Columns, DecayModel, Parameter
 
 __all__ = [
     "AMPLITUDE",
@@ -58,9 +58,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-#: Slowest rate that is fitted, a decay by a thousandth over the series; and the fastest, which
-#: loses all but e^-10 from one frame to the next. Beyond, curves cannot be told apart.
-SLOWEST, FASTEST = 1e-3, 10.0
+#: Fastest rate that is fitted: it loses all but e^-10 from one frame to the next. Beyond, curves cannot be told apart.
+FASTEST = 10.0
 #: The best of several models, if there is bleaching at all.
 AUTO = "auto"
 #: No curve: each frame is made as bright as the reference.
@@ -272,7 +271,8 @@ LINEAR_EXPONENTIAL = DecayModel(
         Parameter("slope", counts=1, seconds=-1, lowest=-np.inf),
         Parameter("offset", counts=1, lowest=-np.inf),
     ),
-    (RATE,),
+    # Beside a line a slower exponential is a parabola, whatever its rate.
+    (replace(RATE, slowest=0.03),),
     _linear_exponential_slopes,
 )
 

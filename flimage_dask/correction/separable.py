@@ -16,7 +16,7 @@ from scipy.ndimage import minimum_filter
 
 from .decay_model import DecayModel
 from .model_probe import probe
-from .models import FASTEST, SLOWEST
+from .models import FASTEST
 from .scaled import ScaledTrace
 
 Array = NDArray[np.float64]
@@ -94,7 +94,7 @@ def fit_globally(model: DecayModel, trace: ScaledTrace) -> Optimum:
     >>> (best.shape / 99).round(6).tolist(), best.coefficients.round(6).tolist()
     ([0.2, 0.02], [0.6, 0.3, 0.1])
     """
-    limits = _limits(model, trace)
+    limits = shape_limits(model, trace)
     probe(model, trace.tau, *np.exp(limits))
     coarse = trace.condensed()
     found = [_descend(model, coarse, start, limits) for start in _deepest(model, coarse, limits)]
@@ -107,13 +107,13 @@ def fit_globally(model: DecayModel, trace: ScaledTrace) -> Optimum:
 
 def fit_nearby(model: DecayModel, trace: ScaledTrace, start: Array) -> Optimum:
     """Find the minimum in whose basin some shape parameters (d,) lie; see `fit_globally`."""
-    best = _descend(model, trace, start, _limits(model, trace))
+    best = _descend(model, trace, start, shape_limits(model, trace))
     return project(model, trace, model.canonical(best.shape))
 
 
 def scan_for_rate(model: DecayModel, trace: ScaledTrace) -> tuple[Array, float]:
     """Return the best of a coarse grid of rates (1,), and its residual sum; the model has no other shape parameter."""
-    (axis,) = _axes(_limits(model, trace), COARSE)
+    (axis,) = _axes(shape_limits(model, trace), COARSE)
     rates = axis[:, None]
     rss = _scan(model, trace, rates)
     least = int(np.argmin(rss))
@@ -132,10 +132,10 @@ def project(model: DecayModel, trace: ScaledTrace, shape: Array) -> Optimum:
     return Optimum(shape, coefficients, curve, float(residuals @ weighted), slope)
 
 
-def _limits(model: DecayModel, trace: ScaledTrace) -> tuple[Array, Array]:
+def shape_limits(model: DecayModel, trace: ScaledTrace) -> tuple[Array, Array]:
     """Return the logarithms of the least and of the largest shape parameters."""
-    of_rates = SLOWEST, FASTEST / trace.shortest_step
-    limits = [of_rates if parameter.limits is None else parameter.limits for parameter in model.shape_parameters]
+    fastest = FASTEST / trace.shortest_step
+    limits = [parameter.limits or (parameter.slowest, fastest) for parameter in model.shape_parameters]
     low, high = np.log(np.array(limits, dtype=np.float64).reshape(-1, 2)).T
     return low, high
 

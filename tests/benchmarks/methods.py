@@ -19,13 +19,13 @@ from scipy.optimize import least_squares
 
 from flimage_dask.correction.background import border_mask
 from flimage_dask.correction.bleaching import estimate_bleaching
-from flimage_dask.correction.models import BIEXPONENTIAL, EXPONENTIAL, FASTEST, LINEAR_EXPONENTIAL, SLOWEST, STRETCHED
+from flimage_dask.correction.models import BIEXPONENTIAL, EXPONENTIAL, LINEAR_EXPONENTIAL, STRETCHED
 from flimage_dask.correction.options import FitOptions
 from flimage_dask.correction.preparation import Preparation
 from flimage_dask.correction.profiles import Profile
 from flimage_dask.correction.rolling_ball import RollingBall
 from flimage_dask.correction.scaled import ScaledTrace
-from flimage_dask.correction.separable import fit_globally
+from flimage_dask.correction.separable import fit_globally, shape_limits
 
 MODELS = (EXPONENTIAL, BIEXPONENTIAL, LINEAR_EXPONENTIAL, STRETCHED)
 CORRELATIONS = {"white": 0.0, "AR(1) 0.5": 0.5, "AR(1) 0.8": 0.8}
@@ -82,8 +82,7 @@ def above_optimum(seed):
 def best_of_random_starts(model, trace, rng, n_starts):
     """Search all parameters at once with scipy, between the same limits."""
     n_linear = len(model.coefficients)
-    limits = [parameter.limits or (SLOWEST, FASTEST / trace.shortest_step) for parameter in model.shape_parameters]
-    low, high = np.log(np.reshape(limits, (-1, 2))).T
+    low, high = shape_limits(model, trace)
 
     def residuals(values):
         return model.matrix(trace.tau, np.exp(values[n_linear:])) @ values[:n_linear] - trace.intensity

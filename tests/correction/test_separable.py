@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
-from flimage_dask.correction.models import BIEXPONENTIAL, FASTEST, LINEAR_EXPONENTIAL, MODELS, SLOWEST, STRETCHED
+from flimage_dask.correction.models import BIEXPONENTIAL, LINEAR_EXPONENTIAL, MODELS, STRETCHED
 from flimage_dask.correction.scaled import ScaledTrace
-from flimage_dask.correction.separable import fit_globally, fit_nearby
+from flimage_dask.correction.separable import fit_globally, fit_nearby, project, shape_limits
 
 from .test_models import SECOND_ORDER
 
@@ -30,8 +30,7 @@ def rss_of_random_starts(model, trace, n_starts=12):
     rng = np.random.default_rng(0)
     n_linear = len(model.coefficients)
     lowest = [parameter.lowest for parameter in model.coefficients]
-    limits = [parameter.limits or (SLOWEST, FASTEST / trace.shortest_step) for parameter in model.shape_parameters]
-    low, high = np.log(np.reshape(limits, (-1, 2))).T
+    low, high = shape_limits(model, trace)
 
     def residuals(parameters):
         return model.matrix(trace.tau, np.exp(parameters[n_linear:])) @ parameters[:n_linear] - trace.intensity
@@ -47,6 +46,21 @@ def rss_of_random_starts(model, trace, n_starts=12):
 def test_no_random_start_finds_a_better_fit(model, seed, noise):
     trace = noisy(seed, n=40, noise=noise)
     assert fit_globally(model, trace).rss <= rss_of_random_starts(model, trace) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_curve_that_falls_ever_faster_has_one_optimum_beside_a_line(seed):
+    rng = np.random.default_rng(seed)
+    tau = np.linspace(0, 1, 40)
+    falling = 1 - 0.3 * rng.random() * tau**2 - 0.2 * rng.random() * tau + 0.02 * rng.normal(size=40)
+    low, high = shape_limits(LINEAR_EXPONENTIAL, ScaledTrace.of(tau, falling))
+    found = [fit_globally(LINEAR_EXPONENTIAL, ScaledTrace.of(unit * tau, falling)) for unit in (1e-3, 1.0, 3600.0)]
+    tried = [
+        project(LINEAR_EXPONENTIAL, ScaledTrace.of(tau, falling), np.exp(rate)) for rate in np.linspace(low, high, 2000)
+    ]
+    assert found[0].rss <= min(other.rss for other in tried) * (1 + 1e-12)
+    for other in found[1:]:
+        np.testing.assert_allclose(other.curve, found[0].curve, rtol=1e-11)
 
 
 @name_of
