@@ -80,7 +80,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         Warns
         -----
         BleachingWarning
-            Of what needs a look, when computing.
+            When computing, if something should be checked; the message says what.
 
         Examples
         --------
@@ -157,14 +157,14 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             Type of the output's pixels. Integers are rounded and clipped to the range of the type; what noise
             takes below 0 survives only in a signed one.
         compression
-            Of the output: "gzip", which every HDF5 program reads; "lzf"; None; or a filter such as
+            Compression of the output: "gzip", which every HDF5 program reads; "lzf"; None; or a filter such as
             ``hdf5plugin.Zstd()``.
         level
-            Of "gzip", 0 to 9; by default a fast one.
+            Level of gzip, 0 to 9; the default is a fast one.
         shuffle
-            Group bytes of equal significance; by default what makes a sample of the output smaller.
+            Whether to group bytes of equal significance first; by default, whichever makes a sample smaller.
         memory
-            What the run may add to the memory of the process, such as ``"1 GiB"``; see
+            Memory budget of the run, on top of what the process already uses, such as ``"1 GiB"``; see
             `flimage_dask.running.budget.plan_memory`.
         overwrite
             Replace a file that exists.
@@ -199,7 +199,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         Warns
         -----
         BleachingWarning
-            Of what needs a look.
+            If something should be checked; the message says what.
         SchedulerWarning
             If the active scheduler cannot do it, and threads of this process do.
         ClippingWarning

@@ -87,7 +87,7 @@ class EstimableFrames(FrameSequence[View]):
             "factor": frames are multiplied; "bleachable": so is the part of them that bleaches, while
             the steady part of the curve stays; "additive": what was lost is added to each pixel.
         max_factor
-            Factors are held at this one.
+            Upper limit of the factors; larger ones are set to it.
         parameters
             Those of the model by name [counts, s], instead of a fit.
         times
@@ -99,7 +99,7 @@ class EstimableFrames(FrameSequence[View]):
             Dark field, a number or an image (y, x), and flat field, an image [counts]. Before anything else,
             frames become ``(x - dark) / gain``, where ``gain`` is ``flat - dark`` over its mean.
         memory
-            What the run may add to the memory of the process, such as ``"1 GiB"``.
+            Memory budget of the run, on top of what the process already uses, such as ``"1 GiB"``.
         progress
             Show a progress bar; None shows it in a terminal and in a notebook.
 
@@ -122,7 +122,7 @@ class EstimableFrames(FrameSequence[View]):
         Warns
         -----
         BleachingWarning
-            Of what needs a look.
+            If something should be checked; the message says what.
         """
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)

@@ -47,8 +47,8 @@ def memory_of_machine() -> int:
         return int(import_module("psutil").virtual_memory().total)
 
 
-# As far as glibc goes by itself once an array of 32 MiB was freed: it takes as much from memory that was freed
-# before, and gives back what exceeds twice that.
+# The limits glibc itself adopts once an array of 32 MiB has been freed: it reuses freed memory for blocks up to that
+# size and returns only what exceeds twice that.
 _LARGEST_REUSED, _MOST_KEPT = 32 << 20, 64 << 20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")

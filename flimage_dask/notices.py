@@ -5,7 +5,7 @@ import warnings
 
 
 class BleachingWarning(UserWarning):
-    """A series can be corrected, but the correction needs a look."""
+    """A series can be corrected, but something should be checked; the message says what."""
 
 
 class ClippingWarning(UserWarning):

@@ -149,7 +149,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
 
 
 class SeriesView(CorrectableFrames):
-    """Some frames of an open series: all that it can do with frames, but neither to add one nor to close the file."""
+    """Some frames of an open series: does everything a series does, except add frames and close the file."""
 
     def __init__(self, store: SeriesStore, numbers: Numbers) -> None:
         super().__init__(store)

@@ -103,7 +103,7 @@ class BleachingEstimate:
     robust
         Whether frames far from the curve counted less.
     warnings
-        What needs a look.
+        If something should be checked: messages that say what.
     n_effective
         Independent frames that the fit's residuals are worth.
     neighbour_correlation

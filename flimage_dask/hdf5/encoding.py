@@ -122,7 +122,7 @@ class PlainEncoding:
         return frame
 
 
-#: As in memory, where nobody looks and nothing is saved by small chunks.
+#: For images in memory: no viewer opens them, and compression would save nothing.
 PLAIN = PlainEncoding()
 
 

@@ -128,7 +128,7 @@ def fletcher32(data: Bytes) -> int:
     return _folded(second << 8) << 16 | _folded(first << 8)
 
 
-# Calls are what this takes its time with: all of them let other threads go on, and wait for them afterwards. So few
+# Most of the time goes into numpy calls: each releases Python's lock and then waits to get it back. So few
 # words are weighed one by one; many are laid out in squares, whose rows and columns are summed and weighed. 256
 # words below 2**16 add up to less than 2**24, up to which float32 counts without gaps.
 _SIDE = 256

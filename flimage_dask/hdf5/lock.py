@@ -24,7 +24,7 @@ class FileLock:
         self._file: BinaryIO | None = None
 
     def take(self) -> bool:
-        """Take the lock, and tell whether it was free. A file system without locks leaves it to everybody."""
+        """Take the lock, and tell whether it was free. Where the file system has no locks, everyone gets it."""
         self._file = open(self._path, "rb+")  # noqa: SIM115
         try:
             if _IS_POSIX:

@@ -1,4 +1,4 @@
-"""Frames corrected lazily: less their background, and for bleaching."""
+"""Frames corrected lazily: background subtracted, bleaching corrected."""
 
 from typing import Any
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 class _Call:
     """What all tasks share.
 
-    dask takes apart what it finds in tuples. It has a name of its own for every run: what a function does besides
-    its result must be done again.
+    An object rather than a tuple, because dask looks for tasks inside tuples. Its name is new in each run, so that
+    dask repeats side effects instead of reusing results.
     """
 
     function: Callable[..., Any]

@@ -18,9 +18,12 @@ from flimage_dask.correction.background import border_mask
 from flimage_dask.correction.bleaching import estimate_bleaching
 from flimage_dask.correction.choice import EVIDENCE
 from flimage_dask.correction.decay import MIN_EFFECTIVE, fit_decay
+from flimage_dask.correction.denoise import denoise_tv
 from flimage_dask.correction.estimate import BleachingEstimate
 from flimage_dask.correction.fields import Fields
 from flimage_dask.correction.histogram import distribution, match_histograms
+from flimage_dask.correction.intensity import intensities
+from flimage_dask.correction.levels import FrameBackground
 from flimage_dask.correction.models import EXPONENTIAL, NONE
 from flimage_dask.correction.options import CORRECTIONS, FitOptions
 from flimage_dask.correction.over_time import TimePercentile
@@ -33,6 +36,8 @@ Array = NDArray[np.float64]
 
 #: Bluish green of Okabe and Ito, for a third thing beside the data and the fit.
 THIRD = "#009E73"
+#: Reddish purple of Okabe and Ito, for a fourth one.
+FOURTH = "#CC79A7"
 SMALL = FONT_SIZE - 1.5
 DOTS: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.6, "markeredgewidth": 0, "alpha": 0.6}
 
@@ -98,7 +103,7 @@ def backgrounds() -> Figure:
         axes.set_ylim(-60, 130)
     for place, axes in panels.items():
         axes.tick_params(labelleft=place in (0, 2), labelbottom=place in (2, 3))
-        axes.set_ylabel("left [counts]" if place in (0, 2) else "", fontsize=FONT_SIZE)
+        axes.set_ylabel("counts" if place in (0, 2) else "", fontsize=FONT_SIZE)
         axes.set_xlabel("column [px]" if place in (2, 3) else "", fontsize=FONT_SIZE)
     return figure
 
@@ -169,10 +174,10 @@ def fields() -> Figure:
     still = TimePercentile(20).image(even.copy())
     figure = _figure(3.1)
     panels = figure.subplots(1, 4, gridspec_kw={"width_ratios": (1, 1, 1, 1.25)})
-    images = {"raw": raw[0], "dark= and flat=": even[0], "less TimePercentile(20)": even[0] - still}
+    images = {"raw": raw[0], "dark= and flat=": even[0], "TimePercentile(20)": even[0] - still}
     for axes, (heading, image) in zip(panels[:3], images.items(), strict=True):
         low, high = np.percentile(image, (1, 99.9))
-        axes.imshow(image, cmap="gray", vmin=low, vmax=high)
+        axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         axes.axhline(48, color=FIT, linewidth=1.5)
         axes.set_title(heading, fontsize=TITLE_SIZE - 2, fontweight="bold", loc="left", pad=6)
         axes.set(xticks=[], yticks=[])
@@ -192,7 +197,7 @@ def frames_of_a_fit() -> Figure:
     stimulus, wrong, trials = decay + noise, decay + noise, np.tile(decay[:30], 3) + noise
     stimulus[35:50] += 25 * np.exp(-np.arange(15) / 8)
     wrong[[12, 31, 33, 58, 77]] += [35, -30, 40, 35, 40]
-    plain = {"exclude=slice(35, 60)": stimulus, "robust=True": wrong, "one fit a trial, joined": trials}
+    plain = {"exclude=slice(35, 60)": stimulus, "robust=True": wrong, "one fit per trial, joined": trials}
     parts = [_estimated(times[start : start + 30], trials[start : start + 30]) for start in (0, 30, 60)]
     found = [
         estimate_bleaching(times, stimulus, background=0.0, fit=FitOptions(exclude=slice(35, 60))),
@@ -203,11 +208,11 @@ def frames_of_a_fit() -> Figure:
     for axes, (heading, trace), estimate in zip(figure.subplots(1, 3, sharey=True), plain.items(), found, strict=True):
         axes.plot(times, trace, **DOTS, color=DATA, label="trace")
         axes.plot(
-            times, _estimated(times, trace).decay, color=REFERENCE, linestyle="--", linewidth=1.5, label="all alike"
+            times, _estimated(times, trace).decay, color=REFERENCE, linestyle="--", linewidth=1.5, label="plain fit"
         )
         for start in (0, 30, 60) if estimate.n_parts > 1 else (0,):
             part = slice(start, start + 30 if estimate.n_parts > 1 else None)
-            axes.plot(times[part], estimate.decay[part], color=FIT, linewidth=2, label="" if start else "as named")
+            axes.plot(times[part], estimate.decay[part], color=FIT, linewidth=2, label="" if start else "fit as titled")
         _finish(axes, heading, "time [s]")
     figure.axes[0].set_ylabel("intensity [counts]", fontsize=FONT_SIZE)
     figure.axes[0].set_ylim(0, 140)
@@ -361,20 +366,148 @@ def noise() -> Figure:
     return figure
 
 
+def frame_backgrounds() -> Figure:
+    """Draw the background of each frame by several statistics of a border through which debris drifts."""
+    rng, times, side = np.random.default_rng(8), np.arange(60.0), 64
+    y, x = np.mgrid[:side, :side]
+    medium = 30 * np.exp(-times / 12) + 30
+    cell = 60.0 * (np.hypot(x - 32, y - 32) < 12)
+    passing = np.clip(1 - np.abs(times - 32) / 16, 0, 1)
+    debris = np.hypot(x - 6, y - 2) < 24 * passing[:, None, None]
+    frames = rng.poisson(medium[:, None, None] + cell + 120 * debris).astype(np.float32)
+    border = border_mask((side, side), 10)
+    statistics = {"mean": REFERENCE, "median": DATA, "mode": THIRD, "percentile-10": FOURTH}
+    levels = {name: FrameBackground(name).on((side, side), 10).of(frames) for name in statistics}
+    figure = _figure(3.3)
+    image, pixels, over_time = figure.subplots(1, 3, gridspec_kw={"width_ratios": (0.8, 1, 1.2)})
+    image.imshow(frames[32], cmap="gray", vmin=0, vmax=180)
+    image.plot([9.5, 53.5, 53.5, 9.5, 9.5], [9.5, 9.5, 53.5, 53.5, 9.5], color=FIT, linewidth=1.5)
+    image.set(xticks=[], yticks=[])
+    image.set_title("the frame at 32 s", fontsize=TITLE_SIZE - 1, fontweight="bold", loc="left", pad=6)
+    pixels.hist(frames[32, border], np.arange(0, 205, 4), color="0.8")
+    for name, colour in statistics.items():
+        pixels.axvline(levels[name][32], color=colour, linewidth=2)
+    _finish(pixels, "its border", "counts", "pixels")
+    over_time.plot(times, medium, color=FIT, linewidth=2, linestyle="--", label="truth")
+    for name, colour in statistics.items():
+        over_time.plot(times, levels[name], **{**DOTS, "markersize": 4, "alpha": 0.9}, color=colour, label=name)
+    _finish(over_time, "background of each frame", "time [s]", "counts")
+    over_time.set_ylim(0, 95)
+    over_time.legend(fontsize=SMALL, frameon=False, ncols=2, loc="upper right", columnspacing=1, handletextpad=0.4)
+    return figure
+
+
+def traces() -> Figure:
+    """Draw four traces of simulated cells: in a mask, in a mask with debris, and of cells that move."""
+    rng, times, side = np.random.default_rng(9), np.arange(60.0), 64
+    truth = 0.2 + 0.8 * np.exp(-times / 15)
+    y, x = np.mgrid[:side, :side]
+    turns = times / 8
+    moving = np.hypot(x - 32 - 16 * np.cos(turns)[:, None, None], y - 32 - 16 * np.sin(turns)[:, None, None]) < 14
+    still = np.hypot(x - 32, y - 32) < 14
+    noise = rng.normal(0, 3, (60, side, side))
+    cells = 40 * truth[:, None, None] * still + noise
+    specks = still & (rng.random((side, side)) < 0.05)
+    scenes = {
+        "a mask of the cells": (cells, still),
+        "a mask with debris": (cells + 200 * specks, still),
+        "moving cells, no mask": (40 * truth[:, None, None] * moving + noise, None),
+    }
+    statistics = {"positive_sum": DATA, "mean": THIRD, "median": REFERENCE, "percentile-90": FOURTH}
+    figure = _figure(3.4)
+    panels = figure.subplots(1, 3, sharey=True)
+    for axes, (heading, (frames, mask)) in zip(panels, scenes.items(), strict=True):
+        axes.plot(times, truth, color=FIT, linewidth=2, linestyle="--", label="truth")
+        for name, colour in statistics.items():
+            if mask is None and name == "median":  # That of the dark pixels.
+                continue
+            found = intensities(frames, 0.0, name, [None if mask is None else np.flatnonzero(mask)])[:, 0]
+            dots = {**DOTS, "markersize": 3.6, "alpha": 0.8}
+            if name == "positive_sum":  # Rings, because others may lie on it.
+                dots |= {"markersize": 6.5, "markeredgewidth": 1, "markerfacecolor": "none"}
+            axes.plot(times, found / found[0], **dots, color=colour, label=name)
+        _finish(axes, heading, "time [s]")
+    panels[0].set_ylabel("intensity / first", fontsize=FONT_SIZE)
+    panels[0].set_ylim(0, 1.05)
+    panels[0].legend(fontsize=SMALL, frameon=False, loc="upper right")
+    return figure
+
+
+def max_factor() -> Figure:
+    """Draw what a largest factor does to a series that bleaches nearly away: less noise, and too little light."""
+    rng, times, side = np.random.default_rng(10), np.arange(80.0), 48
+    truth = 0.03 + 0.97 * np.exp(-times / 14)
+    cell = np.zeros((side, side), np.bool_)
+    cell[16:32, 16:32] = True
+    frames = 100 * truth[:, None, None] * cell + rng.normal(0, 4, (80, side, side))
+    trace = frames[:, cell].mean(axis=1)
+    found = {
+        "no limit": (estimate_bleaching(times, trace, background=0.0), DATA),
+        "max_factor=5": (estimate_bleaching(times, trace, background=0.0, fit=FitOptions(max_factor=5)), THIRD),
+    }
+    figure = _figure(3.1)
+    factors, means, noise = figure.subplots(1, 3)
+    for name, (estimate, colour) in found.items():
+        corrected = frames * estimate.factors[:, None, None]
+        factors.plot(times, estimate.factors, color=colour, linewidth=2, label=name)
+        means.plot(times, corrected[:, cell].mean(axis=1), **{**DOTS, "markersize": 3.6}, color=colour)
+        noise.plot(times, corrected[:, ~cell].std(axis=1), **{**DOTS, "markersize": 3.6}, color=colour)
+    means.axhline(100, color=FIT, linewidth=2, linestyle="--", label="truth")
+    _finish(factors, "factors", "time [s]", "factor")
+    _finish(means, "mean of the cell", "time [s]", "counts")
+    _finish(noise, "noise of a dark pixel", "time [s]", "counts")
+    means.set_ylim(0, 130)
+    noise.set_ylim(0, 130)
+    factors.legend(fontsize=SMALL, frameon=False, loc="upper left")
+    means.legend(fontsize=SMALL, frameon=False, loc="lower left")
+    return figure
+
+
+def denoising() -> Figure:
+    """Draw a noisy frame denoised with three weights, and a row of it."""
+    rng, side = np.random.default_rng(11), 48
+    y, x = np.mgrid[:side, :side]
+    cells = 30.0 * (np.hypot(x - 15, y - 24) < 10) + 30.0 * (np.hypot(x - 36, y - 24) < 2.6)
+    frame = cells + rng.normal(0, 5, (side, side))
+    images = {
+        "raw": (frame, REFERENCE),
+        "weight=2": (denoise_tv(frame[None], 2)[0], THIRD),
+        "weight=8": (denoise_tv(frame[None], 8)[0], DATA),
+        "weight=30": (denoise_tv(frame[None], 30)[0], FOURTH),
+    }
+    figure = _figure(5.0)
+    grid = figure.subplots(2, 4, sharey="row", gridspec_kw={"height_ratios": (1.35, 1)})
+    for (image, row), (heading, (pixels, colour)) in zip(grid.T, images.items(), strict=True):
+        image.imshow(pixels, cmap="gray", vmin=-10, vmax=42)
+        image.set(xticks=[], yticks=[])
+        image.set_title(heading, fontsize=TITLE_SIZE - 1, fontweight="bold", loc="left", pad=6)
+        row.plot(cells[24], color=FIT, linewidth=1.5, linestyle="--", label="truth")
+        row.plot(pixels[24], color=colour, linewidth=1.5, label="row 24")
+        _finish(row, xlabel="column [px]")
+    grid[1, 0].set_ylabel("counts", fontsize=FONT_SIZE)
+    grid[1, 0].set_ylim(-15, 57)
+    grid[1, 0].legend(fontsize=SMALL, frameon=False, loc="upper right", ncols=2, columnspacing=1)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     function.__name__: function
     for function in (
         backgrounds,
+        frame_backgrounds,
         fields,
         bleaching_background,
         models,
         frames_of_a_fit,
         positive_sum,
+        traces,
         correction_kinds,
+        max_factor,
         intervals,
         decision,
         without_curve,
         noise,
+        denoising,
     )
 }
 
