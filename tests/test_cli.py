@@ -417,10 +417,6 @@ def test_a_picture_of_another_kind_is_refused_before_anything_is_read(recorded, 
     assert "suffix .png" in failed(2, "estimate", recorded, "--plot", tmp_path / "found.pdf")
 
 
-def test_an_estimate_that_cannot_be_written_is_a_failure_of_the_disk(recorded, tmp_path):
-    assert "No such file" in run("estimate", recorded, "--json", tmp_path / "no" / "found.json").stderr
-
-
 # match
 
 
@@ -823,3 +819,34 @@ def test_an_estimate_of_prepared_frames_needs_the_same_preparation(recorded, out
     reason = failed(2, "correct", recorded, out, "--estimate", tmp_path / "red.json")
     assert "give the same --background, --dark and --flat." in reason
     assert run("correct", recorded, out, "--estimate", tmp_path / "red.json", *prepared).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["correct", "IN", "OUT", "--background", "over-time-x"], "'over-time-x' is neither"),
+        (["correct", "IN", "OUT", "--background", "rolling-ball-x"], "'rolling-ball-x' is neither"),
+        (["correct", "IN", "OUT", "--mask", "IN"], "give the file of a single image"),
+        (["correct", "IN", "OUT", "--exclude", "1:"], "--model ratio and flimage-dask background need no fit"),
+        (["correct", "IN", "IN/out.h5"], "is not a folder: the output 'out.h5' cannot lie in it"),
+        (["clean", "IN"], "is not a folder."),
+        (["estimate", "IN", "--json", "none/a.json"], "of the output 'a.json' does not exist: make it first"),
+        (["estimate", "IN", "--plot", "none/a.png"], "of the output 'a.png' does not exist: make it first"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else "",
+)
+def test_ways_out_are_those_of_the_command_line(recorded, out, arguments, problem):
+    replaced = [text.replace("IN", str(recorded)).replace("OUT", str(out)) for text in arguments]
+    result = CliRunner().invoke(main, [*replaced, *(["--border", "4"] if "correct" in replaced else [])])
+    assert result.exit_code in (1, 2)
+    assert problem in result.stderr.splitlines()[-1]
+    assert not out.exists()
+
+
+def test_a_frame_of_another_shape_can_be_left_out_as_the_message_says(tmp_path, out):
+    frames = Simulation(n_frames=8, frame_shape=(32, 32)).frames(0, 8)
+    images = [FLImage(frame, {"time": float(number)}) for number, frame in enumerate([*frames, np.ones((3, 3))])]
+    FLSeries(images, h5file=tmp_path / "series.h5").close()
+    message = failed(1, "correct", tmp_path / "series.h5", out, "--border", "4")
+    assert message.endswith("Leave it out with --frames START:STOP, or work on it alone as --frames 8:9.")
+    assert run("correct", tmp_path / "series.h5", out, "--border", "4", "--frames", ":8").exit_code == 0

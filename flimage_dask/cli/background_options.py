@@ -76,10 +76,10 @@ def _without_region(text: str) -> "Background":
         return "constant"
     if text == "per-frame":
         return "per-frame"
-    if text.startswith(_BALL):
-        return RollingBall(_number(text.removeprefix(_BALL)))
-    if text.startswith(_OVER_TIME):
-        return TimePercentile(_number(text.removeprefix(_OVER_TIME)))
+    for beginning, kind in ((_BALL, RollingBall), (_OVER_TIME, TimePercentile)):
+        number = text.removeprefix(beginning)
+        if number != text and not math.isnan(_number(number)):
+            return kind(_number(number))
     if Path(text).suffix in IMAGES:
         return read_image(Path(text))
     counts = _number(text)

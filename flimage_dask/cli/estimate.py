@@ -45,6 +45,7 @@ def estimate(
     another series with flimage-dask correct --estimate. Both files are replaced if they exist: they end
     in .json and .png, so that no series is.
     """
+    from ..hdf5.output import check_output
     from ..series import FLSeries
     from ..view.run import estimate_text
     from ..view.style import check_is_png
@@ -53,6 +54,9 @@ def estimate(
         check_is_png(picture)
     if json_file not in (None, Path("-")):
         _check_is_json(json_file)
+    written = [path for path in (json_file, picture) if path not in (None, Path("-"))]
+    for path in written:
+        check_output(path, None, overwrite=True)
     with warnings_in_one_line(), FLSeries(h5file=file, h5mode="r") as series:
         origin = str(series.origin)
         found = chosen_frames(series, frames).estimate_bleaching(**how)
@@ -63,7 +67,7 @@ def estimate(
         return
     if json_file is not None:
         json_file.write_text(found.to_json(), encoding="utf-8")
-    click.echo(estimate_text(origin, found, [written for written in (json_file, picture) if written is not None]))
+    click.echo(estimate_text(origin, found, written))
 
 
 def _check_is_json(path: Path) -> None:

@@ -9,9 +9,13 @@ _IRREGULAR = (
     (r"resume=False", "--no-resume"),
     (r"times=…? or frame_interval=…?(?: in seconds)?", "--frame-interval SECONDS"),
     (r"set (fls\[\d+\]\['time'\])", r"give --frame-interval SECONDS, or set \1 in Python"),
-    (r"fls\[([-\d:]+)\](?!\[)", r"--frames \1"),
+    (r"fls\[(-?\d*:[-\d:]*)\](?!\[)", r"--frames \1"),
+    (r"fls\[(\d+)\](?!\[)", lambda frame: f"--frames {frame[1]}:{int(frame[1]) + 1}"),
+    (r"with a slice of the series", "with --frames START:STOP"),
+    (r"model='ratio' and background_correction need", "--model ratio and flimage-dask background need"),
     (r"a side of frame_shape=", "--size "),
     (r"open it with FLImage\(h5file=…\)", "see flimage-dask info"),
+    (r"open it with FLSeries\(h5file=…\)", "give the file of a single image"),
 )
 
 #: Arguments whose option has the same name, but for these.
@@ -49,6 +53,8 @@ def in_words_of_the_command_line(text: str) -> str:
     --------
     >>> in_words_of_the_command_line("leave them out, such as with fls[:80], or give overwrite=True.")
     'leave them out, such as with --frames :80, or give --overwrite.'
+    >>> in_words_of_the_command_line("leave it out with a slice of the series, or work on it alone as fls[3].")
+    'leave it out with --frames START:STOP, or work on it alone as --frames 3:4.'
     >>> in_words_of_the_command_line("set fls[3]['time'].")
     "give --frame-interval SECONDS, or set fls[3]['time'] in Python."
     >>> in_words_of_the_command_line("border_px=0 is too little; give background= or model='auto'.")

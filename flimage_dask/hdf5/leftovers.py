@@ -64,7 +64,9 @@ def find_leftovers(folder: Path) -> list[Leftover]:
         (a FileNotFoundError) if there is no such folder.
     """
     if not folder.is_dir():
-        raise FileMissingError(f"the folder '{folder}' does not exist.")
+        raise FileMissingError(
+            f"'{folder}' is not a folder." if folder.exists() else f"the folder '{folder}' does not exist."
+        )
     try:
         return sorted(_leftovers(folder), key=lambda leftover: leftover.path)
     except OSError as error:

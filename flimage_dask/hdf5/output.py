@@ -79,6 +79,8 @@ def check_output(output: Output, source: Path | None, *, overwrite: bool) -> Non
     if path.exists() and not overwrite:
         raise OutputExistsError(f"'{path}' exists already: choose another name, or give overwrite=True.")
     folder = path.resolve().parent
+    if folder.exists() and not folder.is_dir():
+        raise FileMissingError(f"'{folder}' is not a folder: the output '{path.name}' cannot lie in it.")
     if not folder.is_dir():
         raise FileMissingError(f"the folder '{folder}' of the output '{path.name}' does not exist: make it first.")
     if not os.access(folder, os.W_OK):
