@@ -844,7 +844,7 @@ def test_ways_out_are_those_of_the_command_line(recorded, out, arguments, proble
 
 
 def test_a_frame_of_another_shape_can_be_left_out_as_the_message_says(tmp_path, out):
-    frames = Simulation(n_frames=8, frame_shape=(32, 32)).frames(0, 8)
+    frames = Simulation(n_frames=8, frame_shape=(64, 64)).frames(0, 8)
     images = [FLImage(frame, {"time": float(number)}) for number, frame in enumerate([*frames, np.ones((3, 3))])]
     FLSeries(images, h5file=tmp_path / "series.h5").close()
     message = failed(1, "correct", tmp_path / "series.h5", out, "--border", "4")
