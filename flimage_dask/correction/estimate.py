@@ -1,7 +1,7 @@
 """What was found out about the bleaching of a series: one value from the fit to the output file."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from .background import BackgroundValues
 from .decay import ROUNDING
+from .named_values import NamedValues
 from .options import ADDITIVE, BLEACHABLE, FACTOR
 from .pixels import PixelCounts
 
@@ -40,6 +41,8 @@ ALIKE = 0.5
 
 #: Those with one number a frame.
 ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors", "shifts")
+#: Those with one value a parameter, or a model.
+BY_NAME = ("parameters", "standard_errors", "units", "aicc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +127,7 @@ class BleachingEstimate:
 
     Notes
     -----
-    The arrays are read-only copies, because an estimate may be shared by several lazy arrays.
+    The arrays, and the values by name, are read-only copies, because an estimate may be shared by several lazy arrays.
     """
 
     model: str
@@ -140,13 +143,13 @@ class BleachingEstimate:
     factors: Array
     factor_errors: Array
     shifts: Array
-    parameters: dict[str, float]
-    standard_errors: dict[str, float]
-    units: dict[str, str]
+    parameters: Mapping[str, float]
+    standard_errors: Mapping[str, float]
+    units: Mapping[str, str]
     half_life: float
     r2: float
     rmse: float
-    aicc: dict[str, float]
+    aicc: Mapping[str, float]
     left_out: tuple[int, ...]
     excluded: tuple[int, ...]
     outliers: tuple[int, ...]
@@ -163,6 +166,8 @@ class BleachingEstimate:
     def __post_init__(self) -> None:
         for name in ARRAYS:
             object.__setattr__(self, name, _frozen(getattr(self, name)))
+        for name in BY_NAME:
+            object.__setattr__(self, name, NamedValues(getattr(self, name)))
         if isinstance(self.background, np.ndarray):
             object.__setattr__(self, "background", _frozen(self.background))
         self._check_lengths()
@@ -484,5 +489,5 @@ def _json_number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _json_numbers(values: dict[str, float]) -> dict[str, float | None]:
+def _json_numbers(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: _json_number(value) for name, value in values.items()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from ..positions import positions_of
 from .models import AUTO, NONE, RATIO, ModelLike, model_named
+from .named_values import NamedValues
 
 #: How a curve corrects frames; see `FitOptions`.
 FACTOR, BLEACHABLE, ADDITIVE = "factor", "bleachable", "additive"
@@ -77,6 +78,7 @@ class FitOptions:
             raise ParameterError(f"max_factor={self.max_factor!r} must be a number above 1.")
         if self.parameters is not None:
             self._check_parameters(self.parameters)
+            object.__setattr__(self, "parameters", NamedValues(self.parameters))
 
     @property
     def needs_times(self) -> bool:

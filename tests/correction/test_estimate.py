@@ -1,5 +1,7 @@
 """What an estimate says of itself."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,15 @@ def test_residuals_that_follow_one_another_are_told():
 def test_residuals_without_a_message_are_not_mentioned(found):
     assert found.residuals_in_words() == ""
     assert "residuals" not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["parameters", "standard_errors", "units", "aicc"])
+def test_what_is_known_by_name_cannot_be_changed(name):
+    found = made(model="auto")
+    text, told = found.to_json(), repr(found)
+    for estimate in (found, pickle.loads(pickle.dumps(found)), BleachingEstimate.from_json(text)):
+        values = getattr(estimate, name)
+        with pytest.raises(TypeError, match="read-only"):
+            values[next(iter(values))] = 99
+        assert values == dict(getattr(found, name))
+        assert (estimate.to_json(), repr(estimate)) == (text, told)

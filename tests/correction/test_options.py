@@ -46,3 +46,12 @@ def test_a_mask_of_another_length_is_refused(mask):
 def test_an_unknown_model_is_refused_at_once():
     with pytest.raises(ParameterError, match="model='cubic'"):
         FitOptions(model="cubic")
+
+
+def test_given_parameters_stay_those_that_were_checked():
+    given = {"amplitude": 80.0, "rate": 0.7, "offset": 10.0}
+    options = FitOptions(parameters=given)
+    given["rate"] = -1.0
+    assert options.parameters["rate"] == 0.7
+    with pytest.raises(TypeError, match="read-only"):
+        options.parameters["rate"] = -1.0
