@@ -215,7 +215,7 @@ def _without_fit(measured: _Measured) -> BleachingEstimate:
         formula="intensity of the reference / intensity",
         status=NO_FIT,
         decay=trace.copy(),
-        decay_errors=np.zeros_like(trace),
+        decay_errors=np.full_like(trace, np.nan),
         factors=found.factors,
         factor_errors=found.errors,
         shifts=found.shifts,

@@ -78,8 +78,9 @@ class BleachingEstimate:
         (n,) the curve at the reference, the earliest frame of the fit, over the curve; 1.0 without
         bleaching.
     factor_errors
-        (n,) half the widths of the 68 % intervals of ``log(factors)``; NaN, as those of the curve, where as many
-        frames as parameters were fitted, so that none is left to judge the curve by.
+        (n,) half the widths of the 68 % intervals of ``log(factors)``; NaN, as those of the curve, where nothing
+        tells them: for given parameters, for the model "ratio", and where as many frames as parameters were fitted.
+        0 at the reference, and for factors that are held at ``max_factor``.
     shifts
         (n,) what is added to each pixel after the multiplication [counts]; 0 unless `correction` asks for it.
     parameters, standard_errors, units
