@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from .background import BackgroundValues
-from .decay import ROUNDING
 from .named_values import NamedValues
-from .options import ADDITIVE, BLEACHABLE, FACTOR
+from .options import ADDITIVE
 from .pixels import PixelCounts
 
 if TYPE_CHECKING:
@@ -29,15 +28,6 @@ GIVEN = "given"
 #: The model "ratio".
 NO_FIT = "no fit"
 STATUSES = (BLEACHING, NO_BLEACHING, NOT_CORRECTED, GIVEN, NO_FIT)
-
-#: What a correction does to a frame, where it is not multiplied as a whole.
-KINDS = {
-    BLEACHABLE: "bleachable: the part that bleaches is multiplied, the rest stays",
-    ADDITIVE: "additive: counts are added, nothing is multiplied",
-}
-
-#: Neighbouring residuals that are more alike than this are worth a word: three frames then count as one.
-ALIKE = 0.5
 
 #: Those with one number a frame.
 ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors", "shifts")
@@ -246,6 +236,13 @@ class BleachingEstimate:
         return float(self.factors.max())
 
     @property
+    def largest_factor_interval(self) -> tuple[float, float]:
+        """Lower and upper end of the 68 % interval of the largest factor."""
+        largest = int(np.argmax(self.factors))
+        low, high = self.factor_interval
+        return float(low[largest]), float(high[largest])
+
+    @property
     def noise_gain(self) -> float:
         """Noise of the most corrected frame relative to the reference frame, if it is noise of the light.
 
@@ -266,8 +263,6 @@ class BleachingEstimate:
         kind = {0: "constant", 1: "per-frame", 2: "image"}[np.ndim(self.background)]
         values = np.asarray(self.background, np.float64)
         finite = values[np.isfinite(values)]
-        largest = int(np.argmax(self.factors))
-        low, high = (float(ends[largest]) for ends in self.factor_interval)
         return {
             "model": self.model,
             "requested": self.requested,
@@ -294,7 +289,7 @@ class BleachingEstimate:
             "half_life": _json_number(self.half_life),
             "bleached_fraction": _json_number(self.bleached_fraction),
             "largest_factor": _json_number(self.largest_factor),
-            "largest_factor_interval": [_json_number(low), _json_number(high)],
+            "largest_factor_interval": [_json_number(end) for end in self.largest_factor_interval],
             "noise_gain": _json_number(self.noise_gain),
             "r2": _json_number(self.r2),
             "rmse": _json_number(self.rmse),
@@ -399,75 +394,9 @@ class BleachingEstimate:
         return estimate_html(self)
 
     def __repr__(self) -> str:
-        found = self.summary()
-        background = "none" if found["background"] is None else f"{found['background']:.6g} counts"
-        lines = [
-            f"BleachingEstimate: {self.status}, {self.n_fitted} of {len(self.trace)} frames fitted",
-            f"  background  {background} ({found['background_kind']})",
-        ]
-        if self.prepared:
-            lines.append(f"  prepared    {self.prepared}")
-        if self.is_corrected:
-            fit = f", R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}" if np.isfinite(self.r2) else ""
-            half_life = f"{self.half_life:.6g} s" if np.isfinite(self.half_life) else "unknown"
-            lines += [
-                f"  decay       {self.model}{fit}",
-                f"  half-life   {half_life}, {self.bleached_in_words()}",
-                *([f"  correction  {kind}"] if (kind := self.correction_in_words()) else []),
-                f"  shifts      {self.shifts_in_words(6)} a pixel"
-                if self.adds_only
-                else f"  factors     up to {self.largest_factor:.6g} ({self.interval_in_words(6)})",
-                *([f"  residuals   {words}"] if (words := self.residuals_in_words()) else []),
-            ]
-        return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])
+        from ..view.estimate_words import estimate_repr
 
-    def interval_in_words(self, digits: int, remark: str = "") -> str:
-        """Return the ends of the 68 % interval of the largest factor, with a remark, or that it is unknown."""
-        largest = int(np.argmax(self.factors))
-        low, high = (float(ends[largest]) for ends in self.factor_interval)
-        return f"{low:.{digits}g} to {high:.{digits}g}{remark}" if np.isfinite(low) else "interval unknown"
-
-    def bleached_in_words(self) -> str:
-        """Return the bleached share, or that each of several parts has one of its own."""
-        if self.n_parts > 1:
-            return f"{self.n_parts} parts bleach each by itself"
-        return f"{self.bleached_fraction:.1%} bleached at the end"
-
-    def correction_in_words(self) -> str:
-        """Return what the correction does to a frame, or nothing where it is the usual factor."""
-        return "" if self.correction == FACTOR else KINDS.get(self.correction, self.correction)
-
-    def shifts_in_words(self, digits: int) -> str:
-        """Return the least and the most that is added to the pixels of a frame."""
-        return f"{self.shifts.min():.{digits}g} to {self.shifts.max():.{digits}g} counts"
-
-    def residuals_in_words(self) -> str:
-        """Return what residuals that follow one another mean, or nothing where they scatter."""
-        # What rounding leaves of an exact curve is smooth too, and means nothing.
-        is_exact = self.rmse <= ROUNDING * float(np.nanmax(np.abs(self.trace)))
-        if is_exact or not (self.is_corrected and self.neighbour_correlation > ALIKE):
-            return ""
-        return (
-            f"neighbours alike, correlated by {self.neighbour_correlation:.2f}: {self.n_fitted} frames count as "
-            f"{self.n_effective:.3g}; the curve may be the wrong one"
-        )
-
-    def aicc_in_words(self) -> list[str]:
-        """Return each model that was tried with its AICc above the lowest, the best first; none without another."""
-        lowest = min(self.aicc.values(), default=np.inf)
-        if len(self.aicc) < 2 or not np.isfinite(lowest):
-            return []
-        ordered = sorted(self.aicc.items(), key=lambda entry: entry[1])
-        return [f"{name} {value - lowest:+.1f}" for name, value in ordered]
-
-    def parameters_in_words(self) -> list[str]:
-        """Return each parameter with its standard error, where it has one, and its unit."""
-        words = []
-        for name, value in self.parameters.items():
-            error = self.standard_errors[name]
-            spread = f" ± {error:.2g}" if np.isfinite(error) else ""
-            words.append(f"{name} {value:.6g}{spread} {self.units[name]}".rstrip())
-        return words
+        return estimate_repr(self)
 
 
 def tell_time(times: Array) -> bool:
