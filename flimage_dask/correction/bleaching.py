@@ -83,7 +83,7 @@ def estimate_bleaching(
     -----
     It bleaches if ``(n_eff - 1) ln(RSS_constant / RSS_exponential) > 9``, with n_eff the number of
     independent frames (`decay.effective_frames`): a drift within the noise is not corrected. Where
-    the exponential is the wrong curve, two of them are asked too (`choice.bleaches`).
+    the exponential is the wrong curve, two of them are asked too (`choice.choose`).
 
     Examples
     --------
