@@ -78,20 +78,21 @@ def of_unknown_errors(model: DecayModel) -> str:
     )
 
 
-def of_frames_to_leave_out(level: NDArray[np.intp], times: Array) -> tuple[str, ...]:
+def of_frames_to_leave_out(plateau: NDArray[np.intp], times: Array) -> tuple[str, ...]:
     """Name the frames before the decay that bend the curve."""
-    if not level.size:
+    if not plateau.size:
         return ()
-    return (f"{_level_in_words(level, times)}: leave these {len(level)} frames out of the fit with exclude=.",)
+    return (f"{_plateau_in_words(plateau, times)}: leave these {len(plateau)} frames out of the fit with exclude=.",)
 
 
-def of_frames_left_out(level: NDArray[np.intp], times: Array) -> str:
+def of_frames_left_out(plateau: NDArray[np.intp], times: Array) -> str:
     """Say which frames before the decay were left out."""
-    return f"{_level_in_words(level, times)}: these {len(level)} frames are left out of the fit, their factors are 1."
+    words = _plateau_in_words(plateau, times)
+    return f"{words}: these {len(plateau)} frames are left out of the fit, their factors are 1."
 
 
-def _level_in_words(level: NDArray[np.intp], times: Array) -> str:
-    last = int(level[np.argmax(times[level])])
+def _plateau_in_words(plateau: NDArray[np.intp], times: Array) -> str:
+    last = int(plateau[np.argmax(times[plateau])])
     return (
         f"the intensity is level up to frame {last} and decays afterwards, as where the first frames are saturated "
         "or a shutter opens late"

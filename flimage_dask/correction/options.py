@@ -85,6 +85,11 @@ class FitOptions:
         """Whether factors depend on when frames were acquired, and not only on their order."""
         return self.model not in (RATIO, NONE.name, NONE)
 
+    @property
+    def is_given(self) -> bool:
+        """Whether the curve is given by its parameters, instead of being fitted."""
+        return self.parameters is not None
+
     def _check_parameters(self, parameters: Mapping[str, float]) -> None:
         if self.model in (AUTO, RATIO):
             raise ParameterError(f"parameters= belong to a model; give its name instead of {self.model!r}.")
