@@ -11,7 +11,7 @@ from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of
 from .correction.models import RATIO, ModelLike
-from .correction.options import FACTOR, FitOptions, Frames
+from .correction.options import FACTOR, FitOptions, FrameSelection
 from .correction.preparation import Background, BackgroundChoice, Level, choose_background, values_in_words
 from .errors import ParameterError, SeriesError
 from .estimate_options import EstimateOptions, as_mask, as_times, shared_background, statistics_named
@@ -41,7 +41,7 @@ class EstimableFrames(FrameSequence[View]):
         mask: ArrayLike | None = None,
         saturation: float | None = None,
         model: ModelLike = "exponential",
-        exclude: Frames = (),
+        exclude: FrameSelection = (),
         robust: bool = False,
         correction: str = FACTOR,
         max_factor: float | None = None,

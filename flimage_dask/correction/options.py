@@ -18,7 +18,7 @@ FACTOR, BLEACHABLE, ADDITIVE = "factor", "bleachable", "additive"
 CORRECTIONS = (FACTOR, BLEACHABLE, ADDITIVE)
 
 #: Frames to leave out: positions, a slice, several slices, or a mask of bool.
-Frames: TypeAlias = int | np.integer[Any] | slice | Sequence[int | slice] | NDArray[Any]
+FrameSelection: TypeAlias = int | np.integer[Any] | slice | Sequence[int | slice] | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FitOptions:
     """
 
     model: ModelLike = "exponential"
-    exclude: Frames = ()
+    exclude: FrameSelection = ()
     robust: bool = False
     correction: str = FACTOR
     max_factor: float | None = None
