@@ -226,11 +226,11 @@ class EstimableFrames(FrameSequence[View]):
         if known is None:
             return options.choice(self._frame_shape())
         choice = options.choice_for_known(self._frame_shape())
-        return replace(choice, in_words=choice.prepared or values_in_words(known.background))
+        return replace(choice, in_words=choice.prepared_in_words or values_in_words(known.background))
 
     def _check_preparation(self, estimate: BleachingEstimate, options: EstimateOptions) -> None:
         """Refuse an estimate of frames that were prepared in another way."""
-        prepared = options.choice_for_known(self._frame_shape()).prepared
+        prepared = options.choice_for_known(self._frame_shape()).prepared_in_words
         if estimate.prepared != prepared:
             raise ParameterError(
                 f"the estimate was made from frames prepared with {estimate.prepared or 'nothing'}, these are with "
