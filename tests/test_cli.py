@@ -398,7 +398,7 @@ def test_only_the_pixels_of_a_mask_count(recorded, tmp_path):
     )
     with FLSeries(h5file=recorded, h5mode="r") as fls:
         expected = fls.estimate_bleaching(trace="mean", mask=mask > 0)
-    assert found["trace_kind"] == "mean of 400 pixels of a mask"
+    assert found["trace_kind"] == "mean of a mask of 400 px"
     assert found["arrays"]["trace"] == expected.trace.tolist()
 
 
