@@ -32,6 +32,7 @@ _ARGUMENTS = (
     "max_factor",
     "memory",
     "model",
+    "reference",
     "robust",
     "saturation",
     "seed",

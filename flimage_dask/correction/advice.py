@@ -65,7 +65,8 @@ def of_dark_frames(trace: Array, used: NDArray[np.bool_]) -> tuple[str, ...]:
     if dark.size == 0 or -trace[dark].mean() <= max(2.0 * noise, DARK * largest):
         return ()
     return (
-        f"the intensity is negative in {dark.size} frames, first in frame {dark[0]}: their background is too high.",
+        f"the intensity is negative in {dark.size} of {len(trace)} frames, first in frame {dark[0]}: "
+        "their background is too high.",
     )
 
 
@@ -115,4 +116,7 @@ def of_held_factors(free: Factors, found: Factors) -> tuple[str, ...]:
     n_held = int(np.count_nonzero(found.factors < free.factors))
     if n_held == 0:
         return ()
-    return (f"the factors of {n_held} frames are held at {found.factors.max():g}: these frames stay too dark.",)
+    return (
+        f"factors are held at {found.factors.max():g} in {n_held} of {len(found.factors)} frames, which leaves them "
+        "too dark.",
+    )

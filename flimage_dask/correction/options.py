@@ -73,7 +73,7 @@ class FitOptions:
             names = ", ".join(repr(name) for name in CORRECTIONS)
             raise ParameterError(f"correction={self.correction!r}: give one of {names}.")
         if self.model == RATIO and self.correction == BLEACHABLE:
-            raise ParameterError("a ratio of intensities knows no steady part: give correction='factor', or a model.")
+            raise ParameterError("model='ratio' has no steady part: give correction='factor', or a model.")
         if self.max_factor is not None and not (isinstance(self.max_factor, Real) and 1.0 < self.max_factor < np.inf):
             raise ParameterError(f"max_factor={self.max_factor!r} must be a number above 1.")
         if self.parameters is not None:
@@ -118,5 +118,6 @@ class FitOptions:
         positions = positions_of(self.exclude, n_frames, "exclude=")
         outside = [position for position in positions if not -n_frames <= position < n_frames]
         if outside:
-            raise ParameterError(f"exclude= names {outside[0]}, which is no frame of a series of {n_frames}.")
+            frames = "1 frame" if n_frames == 1 else f"{n_frames} frames"
+            raise ParameterError(f"exclude= names {outside[0]}, but the series has only {frames}.")
         return tuple(sorted({position % n_frames for position in positions}))

@@ -161,7 +161,7 @@ def test_given_parameters_need_few_frames():
     ("options", "match"),
     [
         ({"correction": "divide"}, "'factor', 'bleachable', 'additive'"),
-        ({"model": "ratio", "correction": "bleachable"}, "knows no steady part"),
+        ({"model": "ratio", "correction": "bleachable"}, "has no steady part"),
         ({"max_factor": 1.0}, "max_factor=1.0 must be a number above 1"),
         ({"max_factor": np.nan}, "max_factor=nan"),
         ({"max_factor": "5"}, "max_factor='5' must be a number above 1"),

@@ -27,8 +27,10 @@ def test_frames_are_named_in_many_ways(exclude, expected):
 
 @pytest.mark.parametrize("exclude", [20, -21, [3, 99]])
 def test_what_is_no_frame_is_refused(exclude):
-    with pytest.raises(ParameterError, match="no frame of a series of 20"):
+    with pytest.raises(ParameterError, match="but the series has only 20 frames"):
         FitOptions(exclude=exclude).excluded(20)
+    with pytest.raises(ParameterError, match=r"the series has only 1 frame\.$"):
+        FitOptions(exclude=exclude).excluded(1)
 
 
 @pytest.mark.parametrize("exclude", ["3", ["a"], [1.5], 1.5, None, [True, 3]])
