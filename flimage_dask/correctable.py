@@ -12,7 +12,7 @@ from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import ModelLike
-from .correction.options import FACTOR, FitOptions, Frames
+from .correction.options import FACTOR, FitOptions, FrameSelection
 from .correction.preparation import Background, BackgroundChoice
 from .errors import ParameterError, SeriesError
 from .estimate_options import EstimateOptions, as_mask
@@ -40,7 +40,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         mask: ArrayLike | None = None,
         saturation: float | None = None,
         model: ModelLike = "exponential",
-        exclude: Frames = (),
+        exclude: FrameSelection = (),
         robust: bool = False,
         correction: str = FACTOR,
         max_factor: float | None = None,
@@ -115,7 +115,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         mask: ArrayLike | None = None,
         saturation: float | None = None,
         model: ModelLike = "exponential",
-        exclude: Frames = (),
+        exclude: FrameSelection = (),
         robust: bool = False,
         correction: str = FACTOR,
         max_factor: float | None = None,

@@ -11,7 +11,7 @@ from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of
 from .correction.models import RATIO, ModelLike
-from .correction.options import FACTOR, FitOptions, Frames
+from .correction.options import FACTOR, FitOptions, FrameSelection
 from .correction.preparation import Background, BackgroundChoice, Level, choose_background, values_in_words
 from .errors import ParameterError, SeriesError
 from .estimate_options import EstimateOptions, as_mask, as_times, shared_background, statistics_named
@@ -41,7 +41,7 @@ class EstimableFrames(FrameSequence[View]):
         mask: ArrayLike | None = None,
         saturation: float | None = None,
         model: ModelLike = "exponential",
-        exclude: Frames = (),
+        exclude: FrameSelection = (),
         robust: bool = False,
         correction: str = FACTOR,
         max_factor: float | None = None,
@@ -226,11 +226,11 @@ class EstimableFrames(FrameSequence[View]):
         if known is None:
             return options.choice(self._frame_shape())
         choice = options.choice_for_known(self._frame_shape())
-        return replace(choice, in_words=choice.prepared or values_in_words(known.background))
+        return replace(choice, in_words=choice.prepared_in_words or values_in_words(known.background))
 
     def _check_preparation(self, estimate: BleachingEstimate, options: EstimateOptions) -> None:
         """Refuse an estimate of frames that were prepared in another way."""
-        prepared = options.choice_for_known(self._frame_shape()).prepared
+        prepared = options.choice_for_known(self._frame_shape()).prepared_in_words
         if estimate.prepared != prepared:
             raise ParameterError(
                 f"the estimate was made from frames prepared with {estimate.prepared or 'nothing'}, these are with "

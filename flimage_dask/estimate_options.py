@@ -82,7 +82,7 @@ class EstimateOptions:
             "robust": fit.robust,
             "correction": fit.correction != default.correction,
             "max_factor": fit.max_factor is not None,
-            "parameters": fit.parameters is not None,
+            "parameters": fit.is_given,
         }
         names = ", ".join(f"{name}=" for name, is_given in unused.items() if is_given)
         if names:

@@ -112,7 +112,7 @@ class ProcessableFrames(EstimableFrames[View]):
         choice = choose_background(background, border_px, self._frame_shape(), Fields.of(dark, flat))
         destination.check()
         # What is stored beside the frames is not subtracted from them.
-        source = self._source(progress).prepared(choice.fields)
+        source = self._source(progress).prepared(choice.field_preparation)
         resources = self._resources(source, memory, resume)
         runner = BlockRunner.of(resources)
         found = with_image(source, choice.level, runner)

@@ -29,6 +29,8 @@ from flimage_dask.cli import main
 from flimage_dask.hdf5.parts import PartFolder
 from flimage_dask.simulate import Simulation
 
+from .conftest import write_series_file
+
 N_FRAMES = 24
 
 
@@ -398,7 +400,7 @@ def test_only_the_pixels_of_a_mask_count(recorded, tmp_path):
     )
     with FLSeries(h5file=recorded, h5mode="r") as fls:
         expected = fls.estimate_bleaching(trace="mean", mask=mask > 0)
-    assert found["trace_kind"] == "mean of 400 pixels of a mask"
+    assert found["trace_kind"] == "mean of a mask of 400 px"
     assert found["arrays"]["trace"] == expected.trace.tolist()
 
 
@@ -435,6 +437,11 @@ def test_an_output_that_is_a_url_is_refused(recorded):
 
 def test_a_reference_that_is_no_frame_is_refused(recorded, out):
     assert "no frame 99" in failed(1, "match", recorded, out, "--reference", 99)
+
+
+def test_a_reference_without_a_finite_pixel_asks_for_another_in_words_of_the_command_line(tmp_path, out):
+    series = write_series_file(tmp_path / "in.h5", np.full((2, 4, 4), np.nan), [0.0, 1.0])
+    assert "choose another frame with --reference." in failed(1, "match", series, out)
     assert not out.exists()
 
 

@@ -623,7 +623,7 @@ def test_a_storage_that_cannot_be_had_is_refused_before_anything_is_read(fls, tm
     ],
     ids=str,
 )
-@pytest.mark.filterwarnings("ignore:the factors of .* frames are held", "ignore:the correction factor reaches")
+@pytest.mark.filterwarnings("ignore:factors are held", "ignore:the correction factor reaches")
 def test_every_kind_of_correction_is_lazy_and_written_alike(fls, tmp_path, options):
     estimate = fls.estimate_bleaching(BORDER, **options)
     fls.bleach_correction(tmp_path / "out.h5", BORDER, **options)

@@ -77,7 +77,7 @@ def test_the_trace_of_a_mask_is_that_of_its_pixels(fls, trace, background):
     found = fls.estimate_bleaching(BORDER, trace=trace, mask=CELL, background=background)
     expected = intensities(FRAMES, found.background, trace, [np.flatnonzero(CELL)])[:, 0]
     np.testing.assert_allclose(found.trace, expected, rtol=1e-12)
-    assert found.trace_kind == f"{trace} of 112 pixels of a mask"
+    assert found.trace_kind == f"{trace} of a mask of 112 px"
     assert found.status == "bleaching"
 
 

@@ -291,7 +291,7 @@ def test_a_curve_near_zero_warns_of_its_factor_and_of_the_noise():
 
 def test_factors_are_held_on_request():
     fls = series_of(DECAY)
-    with pytest.warns(BleachingWarning, match=r"the factors of \d+ frames are held at 3: these frames stay too dark"):
+    with pytest.warns(BleachingWarning, match=r"factors are held at 3 in \d+ of 50 frames, which leaves them too dark"):
         found = fls.estimate_bleaching(BORDER, max_factor=3.0)
     assert found.largest_factor == 3.0
 

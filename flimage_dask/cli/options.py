@@ -156,7 +156,8 @@ _model_option = click.option(
     type=click.Choice([AUTO, *MODELS, RATIO]),
     default=FitOptions.model,
     show_default=True,
-    help="The curve of the decay; auto: the one that describes it best; ratio: none, frames are made equally bright.",
+    help="The curve of the decay; auto: the one that describes it best; ratio: none, frames are made equally bright. "
+    "Histograms are matched by flimage-dask match.",
 )
 _exclude_option = click.option(
     "--exclude",

@@ -36,6 +36,7 @@ _ARGUMENTS = (
     "max_factor",
     "memory",
     "model",
+    "reference",
     "robust",
     "saturation",
     "seed",

@@ -65,7 +65,8 @@ def of_dark_frames(trace: Array, used: NDArray[np.bool_]) -> tuple[str, ...]:
     if dark.size == 0 or -trace[dark].mean() <= max(2.0 * noise, DARK * largest):
         return ()
     return (
-        f"the intensity is negative in {dark.size} frames, first in frame {dark[0]}: their background is too high.",
+        f"the intensity is negative in {dark.size} of {len(trace)} frames, first in frame {dark[0]}: "
+        "their background is too high.",
     )
 
 
@@ -78,20 +79,21 @@ def of_unknown_errors(model: DecayModel) -> str:
     )
 
 
-def of_frames_to_leave_out(level: NDArray[np.intp], times: Array) -> tuple[str, ...]:
+def of_frames_to_leave_out(plateau: NDArray[np.intp], times: Array) -> tuple[str, ...]:
     """Name the frames before the decay that bend the curve."""
-    if not level.size:
+    if not plateau.size:
         return ()
-    return (f"{_level_in_words(level, times)}: leave these {len(level)} frames out of the fit with exclude=.",)
+    return (f"{_plateau_in_words(plateau, times)}: leave these {len(plateau)} frames out of the fit with exclude=.",)
 
 
-def of_frames_left_out(level: NDArray[np.intp], times: Array) -> str:
+def of_frames_left_out(plateau: NDArray[np.intp], times: Array) -> str:
     """Say which frames before the decay were left out."""
-    return f"{_level_in_words(level, times)}: these {len(level)} frames are left out of the fit, their factors are 1."
+    words = _plateau_in_words(plateau, times)
+    return f"{words}: these {len(plateau)} frames are left out of the fit, their factors are 1."
 
 
-def _level_in_words(level: NDArray[np.intp], times: Array) -> str:
-    last = int(level[np.argmax(times[level])])
+def _plateau_in_words(plateau: NDArray[np.intp], times: Array) -> str:
+    last = int(plateau[np.argmax(times[plateau])])
     return (
         f"the intensity is level up to frame {last} and decays afterwards, as where the first frames are saturated "
         "or a shutter opens late"
@@ -114,4 +116,7 @@ def of_held_factors(free: Factors, found: Factors) -> tuple[str, ...]:
     n_held = int(np.count_nonzero(found.factors < free.factors))
     if n_held == 0:
         return ()
-    return (f"the factors of {n_held} frames are held at {found.factors.max():g}: these frames stay too dark.",)
+    return (
+        f"factors are held at {found.factors.max():g} in {n_held} of {len(found.factors)} frames, which leaves them "
+        "too dark.",
+    )

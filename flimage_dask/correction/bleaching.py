@@ -83,7 +83,7 @@ def estimate_bleaching(
     -----
     It bleaches if ``(n_eff - 1) ln(RSS_constant / RSS_exponential) > 9``, with n_eff the number of
     independent frames (`decay.effective_frames`): a drift within the noise is not corrected. Where
-    the exponential is the wrong curve, two of them are asked too (`choice.bleaches`).
+    the exponential is the wrong curve, two of them are asked too (`choice.choose`).
 
     Examples
     --------
@@ -145,12 +145,12 @@ class _Measured:
 def _with_fit(measured: _Measured) -> BleachingEstimate:
     times, trace, used, fit = measured.times, measured.trace, measured.used, measured.fit
     model = None if fit.model == AUTO else model_named(fit.model)
-    _check_frames(times[used], trace, EXPONENTIAL if model is None else model, is_given=fit.parameters is not None)
+    _check_frames(times[used], trace, EXPONENTIAL if model is None else model, is_given=fit.is_given)
     choice, outlying = _chosen(model, times[used], trace[used], fit)
     best = choice.fit
-    level = np.flatnonzero(used)[[] if fit.parameters is not None else frames_before_decay(choice)]
-    if level.size and best.model == NONE:
-        return _after_plateau(measured, level)
+    plateau = np.flatnonzero(used)[[] if fit.is_given else frames_before_decay(choice)]
+    if plateau.size and best.model == NONE:
+        return _after_plateau(measured, plateau)
     first = float(times[used].min())
     # A frame before the first of the fit has no data; its curve is not extrapolated backwards.
     seen = np.maximum(times, first)
@@ -158,7 +158,7 @@ def _with_fit(measured: _Measured) -> BleachingEstimate:
     decay[used] = best.curve
     decay_errors = best.errors_at(seen)
     free = factors_of_curve(best, seen, first, fit.correction, measured.n_summed)
-    is_judged = fit.parameters is not None or np.count_nonzero(used) > best.model.n_parameters
+    is_judged = fit.is_given or np.count_nonzero(used) > best.model.n_parameters
     if not is_judged:
         # Only what no fit can change is certain: the factor of the reference, and those that are not used.
         decay_errors = np.full_like(decay, np.nan)
@@ -168,7 +168,7 @@ def _with_fit(measured: _Measured) -> BleachingEstimate:
         model=best.model.name,
         requested=AUTO if model is None else model.name,
         formula=best.model.formula,
-        status=_status(best, asked_for=model, is_given=fit.parameters is not None),
+        status=_status(best, asked_for=model, is_given=fit.is_given),
         decay=decay,
         decay_errors=decay_errors,
         factors=found.factors,
@@ -185,7 +185,7 @@ def _with_fit(measured: _Measured) -> BleachingEstimate:
         warnings=(
             *advice.of_dark_frames(trace, used),
             *([] if is_judged else [advice.of_unknown_errors(best.model)]),
-            *advice.of_frames_to_leave_out(level, times),
+            *advice.of_frames_to_leave_out(plateau, times),
             *advice.of_the_choice(choice, found.factors, asked_for=model),
             *advice.of_held_factors(free, found),
         ),
@@ -195,10 +195,10 @@ def _with_fit(measured: _Measured) -> BleachingEstimate:
     )
 
 
-def _after_plateau(measured: _Measured, level: NDArray[np.intp]) -> BleachingEstimate:
+def _after_plateau(measured: _Measured, plateau: NDArray[np.intp]) -> BleachingEstimate:
     """Leave out the frames before the decay, and say so: the curve knows no plateau."""
-    found = _with_fit(measured.without(level))
-    return replace(found, warnings=(advice.of_frames_left_out(level, measured.times), *found.warnings))
+    found = _with_fit(measured.without(plateau))
+    return replace(found, warnings=(advice.of_frames_left_out(plateau, measured.times), *found.warnings))
 
 
 def _without_fit(measured: _Measured) -> BleachingEstimate:
@@ -215,7 +215,7 @@ def _without_fit(measured: _Measured) -> BleachingEstimate:
         formula="intensity of the reference / intensity",
         status=NO_FIT,
         decay=trace.copy(),
-        decay_errors=np.zeros_like(trace),
+        decay_errors=np.full_like(trace, np.nan),
         factors=found.factors,
         factor_errors=found.errors,
         shifts=found.shifts,

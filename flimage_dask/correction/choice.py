@@ -56,29 +56,10 @@ def exceeds_noise(constant: DecayFit, curve: DecayFit, evidence: float = EVIDENC
     return bool(n_free * np.log(constant.rss / curve.rss) > evidence)
 
 
-def bleaches(tried: dict[str, DecayFit], trace: ScaledTrace) -> bool:
-    """Tell whether a trace decays at all, and add what was fitted to find out to `tried`.
-
-    Parameters
-    ----------
-    tried
-        A constant and an exponential.
-    trace
-        What they were fitted to.
-
-    Notes
-    -----
-    Either the exponential exceeds the noise; or its residuals are alike from frame to frame, so that
-    they may be a wrong curve rather than noise, and two exponentials do.
-    """
-    constant, exponential = tried[NONE.name], tried[EXPONENTIAL.name]
-    if exceeds_noise(constant, exponential):
-        return True
-    may_be_the_curve = exponential.neighbour_correlation > SMOOTH and len(trace.tau) >= BIEXPONENTIAL.min_frames
-    if not constant.varies or not may_be_the_curve:
-        return False
-    tried[BIEXPONENTIAL.name] = fit_scaled(BIEXPONENTIAL, trace)
-    return exceeds_noise(constant, tried[BIEXPONENTIAL.name], EVIDENCE_OF_TWO)
+def _may_be_the_wrong_curve(exponential: DecayFit) -> bool:
+    """Tell whether residuals are alike from frame to frame, with enough frames for two exponentials."""
+    enough_frames = len(exponential.trace.tau) >= BIEXPONENTIAL.min_frames
+    return enough_frames and exponential.neighbour_correlation > SMOOTH
 
 
 def choose(model: DecayModel | None, trace: ScaledTrace) -> Choice:
@@ -96,6 +77,11 @@ def choose(model: DecayModel | None, trace: ScaledTrace) -> Choice:
     Choice
         Of a constant where the trace does not decay beyond its noise.
 
+    Notes
+    -----
+    There is bleaching if an exponential exceeds the noise; or if its residuals are alike from frame to frame, so
+    that they may be a wrong curve rather than noise, and two exponentials do.
+
     Examples
     --------
     >>> times = np.arange(100.0)
@@ -108,7 +94,11 @@ def choose(model: DecayModel | None, trace: ScaledTrace) -> Choice:
         return Choice(constant, {NONE.name: constant})
     exponential = fit_scaled(EXPONENTIAL, trace)
     tried = {NONE.name: constant, EXPONENTIAL.name: exponential}
-    if not bleaches(tried, trace):
+    found = exceeds_noise(constant, exponential)
+    if not found and constant.varies and _may_be_the_wrong_curve(exponential):
+        two = tried[BIEXPONENTIAL.name] = fit_scaled(BIEXPONENTIAL, trace)
+        found = exceeds_noise(constant, two, EVIDENCE_OF_TWO)
+    if not found:
         return Choice(constant, tried)
     for candidate in CANDIDATES if model is None else (model,):
         if candidate.name not in tried and len(trace.tau) >= candidate.min_frames:

@@ -65,6 +65,11 @@ class DecayFit:
         return self._by_name(errors)
 
     @property
+    def has_errors(self) -> bool:
+        """Whether any parameter has an error: none of those that are given, or as many as frames."""
+        return bool(np.isfinite(np.diag(self.covariance)).any())
+
+    @property
     def curve(self) -> Array:
         """(n,) the curve at each frame of the trace, in the order the frames were given in [counts]."""
         return self.trace.unsorted(self.optimum.curve * self.trace.largest)
@@ -159,9 +164,11 @@ class DecayFit:
         return curve
 
     def errors_at(self, times: Array) -> Array:
-        """Return the standard error of the curve at some times (m,) [counts]."""
-        jacobian, covariance = self._free(times)
-        variances = np.einsum("mi,ij,mj->m", jacobian, covariance, jacobian)
+        """Return the standard error of the curve at some times (m,) [counts]; NaN where no parameter has one."""
+        if not self.has_errors:
+            return np.full_like(times, np.nan)
+        derivatives, covariance = self._free(times)
+        variances = np.einsum("mi,ij,mj->m", derivatives, covariance, derivatives)
         errors: Array = np.sqrt(np.maximum(variances, 0.0)) * self.trace.largest
         return errors
 
@@ -179,11 +186,14 @@ class DecayFit:
         -------
         numpy.ndarray
             (m,), by the delta method: the gradient of the logarithm carried through the
-            covariance, times the quantile of Student's t.
+            covariance, times the quantile of Student's t. Where no parameter has an error, only the ratio
+            to itself is certain, and all others are NaN.
         """
+        if not self.has_errors:
+            return np.where(times == reference, 0.0, np.nan)
         both = np.append(times, reference)
-        jacobian, covariance = self._free(both)
-        relative = jacobian / (self.at(both) / self.trace.largest)[:, None]
+        derivatives, covariance = self._free(both)
+        relative = derivatives / (self.at(both) / self.trace.largest)[:, None]
         gradient = relative[-1] - relative[:-1]
         variances = np.einsum("mi,ij,mj->m", gradient, covariance, gradient)
         freedom = max(len(self.trace.tau) - self.model.n_parameters, 1)
@@ -192,10 +202,10 @@ class DecayFit:
         return errors
 
     def _free(self, times: Array) -> tuple[Array, Array]:
-        """Return Jacobian and covariance of the parameters that are free to move."""
+        """Return derivatives and covariance of the parameters that are free to move."""
         free = np.isfinite(np.diag(self.covariance))
         tau = (times - self.trace.start) / self.trace.span
-        return jacobian(self.model, tau, self.optimum)[:, free], self.covariance[np.ix_(free, free)]
+        return _jacobian(self.model, tau, self.optimum)[:, free], self.covariance[np.ix_(free, free)]
 
     def _by_name(self, values: Array) -> dict[str, float]:
         counts, seconds = self.trace.largest, self.trace.span
@@ -299,7 +309,7 @@ def neighbour_correlation(residuals: Array, n_parameters: int) -> float:
     return min(max(rho + (3.0 * rho + n_parameters) / n, 0.0), 0.99)
 
 
-def jacobian(model: DecayModel, tau: Array, optimum: Optimum) -> Array:
+def _jacobian(model: DecayModel, tau: Array, optimum: Optimum) -> Array:
     """Return the derivatives (n, p + d) of a curve by coefficients and logarithms of shape parameters."""
     columns = model.matrix(tau, optimum.shape)
     slopes = model.slope_matrix(tau, optimum.shape) @ optimum.coefficients
@@ -313,7 +323,7 @@ def _covariance(model: DecayModel, trace: ScaledTrace, optimum: Optimum, n_effec
     squares of the weighted residuals over the square of the share of frames at full weight.
     """
     n = len(trace.tau)
-    derivatives = jacobian(model, trace.tau, optimum)
+    derivatives = _jacobian(model, trace.tau, optimum)
     signed = np.array([parameter.lowest == 0.0 for parameter in model.coefficients])
     free = np.concatenate([~signed | (optimum.coefficients > 0.0), np.abs(derivatives[:, len(signed) :]).any(axis=0)])
     covariance = np.full((len(free), len(free)), np.nan)

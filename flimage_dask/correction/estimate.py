@@ -1,7 +1,7 @@
 """What was found out about the bleaching of a series: one value from the fit to the output file."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from .background import BackgroundValues
-from .decay import ROUNDING
-from .options import ADDITIVE, BLEACHABLE, FACTOR
+from .named_values import NamedValues
+from .options import ADDITIVE
 from .pixels import PixelCounts
 
 if TYPE_CHECKING:
@@ -29,17 +29,10 @@ GIVEN = "given"
 NO_FIT = "no fit"
 STATUSES = (BLEACHING, NO_BLEACHING, NOT_CORRECTED, GIVEN, NO_FIT)
 
-#: What a correction does to a frame, where it is not multiplied as a whole.
-KINDS = {
-    BLEACHABLE: "bleachable: the part that bleaches is multiplied, the rest stays",
-    ADDITIVE: "additive: counts are added, nothing is multiplied",
-}
-
-#: Neighbouring residuals that are more alike than this are worth a word: three frames then count as one.
-ALIKE = 0.5
-
 #: Those with one number a frame.
 ARRAYS = ("times", "trace", "decay", "decay_errors", "factors", "factor_errors", "shifts")
+#: Those with one value a parameter, or a model.
+BY_NAME = ("parameters", "standard_errors", "units", "aicc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +68,9 @@ class BleachingEstimate:
         (n,) the curve at the reference, the earliest frame of the fit, over the curve; 1.0 without
         bleaching.
     factor_errors
-        (n,) half the widths of the 68 % intervals of ``log(factors)``; NaN, as those of the curve, where as many
-        frames as parameters were fitted, so that none is left to judge the curve by.
+        (n,) half the widths of the 68 % intervals of ``log(factors)``; NaN, as those of the curve, where nothing
+        tells them: for given parameters, for the model "ratio", and where as many frames as parameters were fitted.
+        0 at the reference, and for factors that are held at ``max_factor``.
     shifts
         (n,) what is added to each pixel after the multiplication [counts]; 0 unless `correction` asks for it.
     parameters, standard_errors, units
@@ -124,7 +118,7 @@ class BleachingEstimate:
 
     Notes
     -----
-    The arrays are read-only copies, because an estimate may be shared by several lazy arrays.
+    The arrays, and the values by name, are read-only copies, because an estimate may be shared by several lazy arrays.
     """
 
     model: str
@@ -140,13 +134,13 @@ class BleachingEstimate:
     factors: Array
     factor_errors: Array
     shifts: Array
-    parameters: dict[str, float]
-    standard_errors: dict[str, float]
-    units: dict[str, str]
+    parameters: Mapping[str, float]
+    standard_errors: Mapping[str, float]
+    units: Mapping[str, str]
     half_life: float
     r2: float
     rmse: float
-    aicc: dict[str, float]
+    aicc: Mapping[str, float]
     left_out: tuple[int, ...]
     excluded: tuple[int, ...]
     outliers: tuple[int, ...]
@@ -163,6 +157,8 @@ class BleachingEstimate:
     def __post_init__(self) -> None:
         for name in ARRAYS:
             object.__setattr__(self, name, _frozen(getattr(self, name)))
+        for name in BY_NAME:
+            object.__setattr__(self, name, NamedValues(getattr(self, name)))
         if isinstance(self.background, np.ndarray):
             object.__setattr__(self, "background", _frozen(self.background))
         self._check_lengths()
@@ -240,6 +236,13 @@ class BleachingEstimate:
         return float(self.factors.max())
 
     @property
+    def largest_factor_interval(self) -> tuple[float, float]:
+        """Lower and upper end of the 68 % interval of the largest factor."""
+        largest = int(np.argmax(self.factors))
+        low, high = self.factor_interval
+        return float(low[largest]), float(high[largest])
+
+    @property
     def noise_gain(self) -> float:
         """Noise of the most corrected frame relative to the reference frame, if it is noise of the light.
 
@@ -260,8 +263,6 @@ class BleachingEstimate:
         kind = {0: "constant", 1: "per-frame", 2: "image"}[np.ndim(self.background)]
         values = np.asarray(self.background, np.float64)
         finite = values[np.isfinite(values)]
-        largest = int(np.argmax(self.factors))
-        low, high = (float(ends[largest]) for ends in self.factor_interval)
         return {
             "model": self.model,
             "requested": self.requested,
@@ -288,7 +289,7 @@ class BleachingEstimate:
             "half_life": _json_number(self.half_life),
             "bleached_fraction": _json_number(self.bleached_fraction),
             "largest_factor": _json_number(self.largest_factor),
-            "largest_factor_interval": [_json_number(low), _json_number(high)],
+            "largest_factor_interval": [_json_number(end) for end in self.largest_factor_interval],
             "noise_gain": _json_number(self.noise_gain),
             "r2": _json_number(self.r2),
             "rmse": _json_number(self.rmse),
@@ -393,75 +394,9 @@ class BleachingEstimate:
         return estimate_html(self)
 
     def __repr__(self) -> str:
-        found = self.summary()
-        background = "none" if found["background"] is None else f"{found['background']:.6g} counts"
-        lines = [
-            f"BleachingEstimate: {self.status}, {self.n_fitted} of {len(self.trace)} frames fitted",
-            f"  background  {background} ({found['background_kind']})",
-        ]
-        if self.prepared:
-            lines.append(f"  prepared    {self.prepared}")
-        if self.is_corrected:
-            fit = f", R2 {self.r2:.5f}: {', '.join(self.parameters_in_words())}" if np.isfinite(self.r2) else ""
-            half_life = f"{self.half_life:.6g} s" if np.isfinite(self.half_life) else "unknown"
-            lines += [
-                f"  decay       {self.model}{fit}",
-                f"  half-life   {half_life}, {self.bleached_in_words()}",
-                *([f"  correction  {kind}"] if (kind := self.correction_in_words()) else []),
-                f"  shifts      {self.shifts_in_words(6)} a pixel"
-                if self.adds_only
-                else f"  factors     up to {self.largest_factor:.6g} ({self.interval_in_words(6)})",
-                *([f"  residuals   {words}"] if (words := self.residuals_in_words()) else []),
-            ]
-        return "\n".join(lines + [f"  warning     {text}" for text in self.warnings])
+        from ..view.estimate_words import estimate_repr
 
-    def interval_in_words(self, digits: int, remark: str = "") -> str:
-        """Return the ends of the 68 % interval of the largest factor, with a remark, or that it is unknown."""
-        largest = int(np.argmax(self.factors))
-        low, high = (float(ends[largest]) for ends in self.factor_interval)
-        return f"{low:.{digits}g} to {high:.{digits}g}{remark}" if np.isfinite(low) else "interval unknown"
-
-    def bleached_in_words(self) -> str:
-        """Return the bleached share, or that each of several parts has one of its own."""
-        if self.n_parts > 1:
-            return f"{self.n_parts} parts bleach each by itself"
-        return f"{self.bleached_fraction:.1%} bleached at the end"
-
-    def correction_in_words(self) -> str:
-        """Return what the correction does to a frame, or nothing where it is the usual factor."""
-        return "" if self.correction == FACTOR else KINDS.get(self.correction, self.correction)
-
-    def shifts_in_words(self, digits: int) -> str:
-        """Return the least and the most that is added to the pixels of a frame."""
-        return f"{self.shifts.min():.{digits}g} to {self.shifts.max():.{digits}g} counts"
-
-    def residuals_in_words(self) -> str:
-        """Return what residuals that follow one another mean, or nothing where they scatter."""
-        # What rounding leaves of an exact curve is smooth too, and means nothing.
-        is_exact = self.rmse <= ROUNDING * float(np.nanmax(np.abs(self.trace)))
-        if is_exact or not (self.is_corrected and self.neighbour_correlation > ALIKE):
-            return ""
-        return (
-            f"neighbours alike, correlated by {self.neighbour_correlation:.2f}: {self.n_fitted} frames count as "
-            f"{self.n_effective:.3g}; the curve may be the wrong one"
-        )
-
-    def aicc_in_words(self) -> list[str]:
-        """Return each model that was tried with its AICc above the lowest, the best first; none without another."""
-        lowest = min(self.aicc.values(), default=np.inf)
-        if len(self.aicc) < 2 or not np.isfinite(lowest):
-            return []
-        ordered = sorted(self.aicc.items(), key=lambda entry: entry[1])
-        return [f"{name} {value - lowest:+.1f}" for name, value in ordered]
-
-    def parameters_in_words(self) -> list[str]:
-        """Return each parameter with its standard error, where it has one, and its unit."""
-        words = []
-        for name, value in self.parameters.items():
-            error = self.standard_errors[name]
-            spread = f" ± {error:.2g}" if np.isfinite(error) else ""
-            words.append(f"{name} {value:.6g}{spread} {self.units[name]}".rstrip())
-        return words
+        return estimate_repr(self)
 
 
 def tell_time(times: Array) -> bool:
@@ -484,5 +419,5 @@ def _json_number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _json_numbers(values: dict[str, float]) -> dict[str, float | None]:
+def _json_numbers(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: _json_number(value) for name, value in values.items()}

@@ -21,7 +21,7 @@ class Factors(NamedTuple):
     factors
         (n,) correction factors.
     errors
-        (n,) half the widths of the 68 % intervals of their logarithms.
+        (n,) half the widths of the 68 % intervals of their logarithms; NaN where nothing tells them.
     shifts
         (n,) counts a pixel.
     """
@@ -71,7 +71,8 @@ def factors_of_trace(
 ) -> Factors:
     """Derive factors and shifts from a trace itself: after the correction all frames have the same intensity.
 
-    Between the frames that are used, factors are interpolated in time.
+    Between the frames that are used, factors are interpolated in time. Without a curve nothing tells noise from decay,
+    so that the errors are unknown.
     """
     order = np.flatnonzero(used)[np.argsort(times[used], kind="stable")]
     nothing = np.zeros_like(trace)
@@ -84,7 +85,9 @@ def factors_of_trace(
     exact = ratios(known, float(trace[reference]))
     factors = np.interp(times, times[order], exact[order])
     factors[order] = exact[order]
-    return Factors(factors, nothing, nothing)
+    errors = np.full_like(trace, np.nan)
+    errors[reference] = 0.0
+    return Factors(factors, errors, nothing)
 
 
 def ratios(curve: Array, at_reference: float) -> Array:

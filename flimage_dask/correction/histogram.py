@@ -45,7 +45,7 @@ def distribution(frame: NDArray[Any]) -> Distribution:
     """
     pixels = frame[np.isfinite(frame)]
     if not pixels.size:
-        raise SeriesError("the reference frame has no finite pixel: give reference= another frame.")
+        raise SeriesError("the reference frame has no finite pixel: choose another frame with reference=.")
     values, counts = np.unique(pixels, return_counts=True)
     return Distribution(values.astype(np.float64), np.cumsum(counts) / pixels.size)
 

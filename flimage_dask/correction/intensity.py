@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ParameterError
 from .background import BackgroundValues, frame_backgrounds
+from .regions import checked_mask, mask_in_words
 
 POSITIVE_SUM = "positive_sum"
 #: Statistics that move with the background: ``statistic(x - b) = statistic(x) - b``.
@@ -41,7 +42,7 @@ class TraceOptions:
     Examples
     --------
     >>> TraceOptions("median", mask=[[True, False]]).in_words
-    'median of 1 pixels of a mask'
+    'median of a mask of 1 px'
     """
 
     statistic: str = POSITIVE_SUM
@@ -52,16 +53,8 @@ class TraceOptions:
         statistic_named(self.statistic)
         if self.saturation is not None and not (isinstance(self.saturation, Real) and np.isfinite(self.saturation)):
             raise ParameterError(f"saturation={self.saturation!r} must be a finite number of counts, or None.")
-        if self.mask is None:
-            return
-        mask = np.array(self.mask)
-        if mask.ndim != 2 or mask.dtype != np.bool_ or not mask.any():
-            raise ParameterError(
-                f"mask= has shape {mask.shape}, type {mask.dtype} and {np.count_nonzero(mask)} marked pixels: give "
-                f"an image (y, x) of bool with at least one True."
-            )
-        mask.setflags(write=False)
-        object.__setattr__(self, "mask", mask)
+        if self.mask is not None:
+            object.__setattr__(self, "mask", checked_mask(self.mask, "mask="))
 
     @property
     def is_flimages(self) -> bool:
@@ -82,7 +75,7 @@ class TraceOptions:
     @property
     def in_words(self) -> str:
         """The trace, for people."""
-        where = "" if self.mask is None else f" of {np.count_nonzero(self.mask):,} pixels of a mask"
+        where = "" if self.mask is None else f" of {mask_in_words(self.mask)}"
         return f"{self.statistic}{where}"
 
     def check_shape(self, frame_shape: tuple[int, int]) -> None:

@@ -183,6 +183,11 @@ class _CurveAndOffset:
 
 
 def _no_model(model: object) -> ParameterError:
+    if isinstance(model, str) and "histogram" in model.lower():
+        return ParameterError(
+            f"model={model!r}: histograms are matched without a model: call fls.histogram_matching(…), or "
+            "fls.histogram_matched() for a lazy array; on the command line it is flimage-dask match."
+        )
     names = ", ".join(repr(name) for name in MODELS)
     return ParameterError(
         f"model={model!r}: give '{AUTO}', {names}, '{RATIO}', or a function f(t, rate) or DecayModel of your own."

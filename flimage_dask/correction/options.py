@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from ..positions import positions_of
 from .models import AUTO, NONE, RATIO, ModelLike, model_named
+from .named_values import NamedValues
 
 #: How a curve corrects frames; see `FitOptions`.
 FACTOR, BLEACHABLE, ADDITIVE = "factor", "bleachable", "additive"
 CORRECTIONS = (FACTOR, BLEACHABLE, ADDITIVE)
 
 #: Frames to leave out: positions, a slice, several slices, or a mask of bool.
-Frames: TypeAlias = int | np.integer[Any] | slice | Sequence[int | slice] | NDArray[Any]
+FrameSelection: TypeAlias = int | np.integer[Any] | slice | Sequence[int | slice] | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class FitOptions:
     """
 
     model: ModelLike = "exponential"
-    exclude: Frames = ()
+    exclude: FrameSelection = ()
     robust: bool = False
     correction: str = FACTOR
     max_factor: float | None = None
@@ -72,16 +73,22 @@ class FitOptions:
             names = ", ".join(repr(name) for name in CORRECTIONS)
             raise ParameterError(f"correction={self.correction!r}: give one of {names}.")
         if self.model == RATIO and self.correction == BLEACHABLE:
-            raise ParameterError("a ratio of intensities knows no steady part: give correction='factor', or a model.")
+            raise ParameterError("model='ratio' has no steady part: give correction='factor', or a model.")
         if self.max_factor is not None and not (isinstance(self.max_factor, Real) and 1.0 < self.max_factor < np.inf):
             raise ParameterError(f"max_factor={self.max_factor!r} must be a number above 1.")
         if self.parameters is not None:
             self._check_parameters(self.parameters)
+            object.__setattr__(self, "parameters", NamedValues(self.parameters))
 
     @property
     def needs_times(self) -> bool:
         """Whether factors depend on when frames were acquired, and not only on their order."""
         return self.model not in (RATIO, NONE.name, NONE)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the curve is given by its parameters, instead of being fitted."""
+        return self.parameters is not None
 
     def _check_parameters(self, parameters: Mapping[str, float]) -> None:
         if self.model in (AUTO, RATIO):
@@ -111,5 +118,6 @@ class FitOptions:
         positions = positions_of(self.exclude, n_frames, "exclude=")
         outside = [position for position in positions if not -n_frames <= position < n_frames]
         if outside:
-            raise ParameterError(f"exclude= names {outside[0]}, which is no frame of a series of {n_frames}.")
+            frames = "1 frame" if n_frames == 1 else f"{n_frames} frames"
+            raise ParameterError(f"exclude= names {outside[0]}, but the series has only {frames}.")
         return tuple(sorted({position % n_frames for position in positions}))

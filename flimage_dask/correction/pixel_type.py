@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .strips import row_strips
+
 
 def in_type(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
     """Make whole numbers of frames, if that is what they are to be stored as.
@@ -12,7 +14,7 @@ def in_type(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], in
     Parameters
     ----------
     block
-        (frame, y, x), counts.
+        (frame, y, x) or one image (y, x), counts.
     dtype
         Type to store. Frames that are to be floating point, or that it holds exactly, stay as they are.
 
@@ -30,17 +32,35 @@ def in_type(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], in
     """
     if dtype.kind not in "iu" or np.can_cast(block.dtype, dtype, "safe"):
         return block, 0
-    rounded = np.rint(block, dtype=np.float64)
-    lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
-    # The largest int64 is no float64, but the number after it is.
-    below, above = rounded < float(lowest), rounded >= float(highest) + 1.0
-    clipped = below | above | np.isnan(rounded)
-    n_clipped = int(np.count_nonzero(clipped))
-    if n_clipped == 0:
-        return rounded.astype(dtype), 0
-    whole = np.where(clipped, 0.0, rounded).astype(dtype)
-    whole[below], whole[above] = lowest, highest
+    if block.size == 0:
+        return block.astype(dtype), 0
+    whole = np.empty(block.shape, dtype)
+    strips = row_strips(block.shape[-2:])
+    rounded = np.empty((strips[0].stop, block.shape[-1]))
+    n_clipped = 0
+    frames, targets = (images.reshape(-1, *block.shape[-2:]) for images in (block, whole))
+    for frame, target in zip(frames, targets, strict=True):
+        for rows in strips:
+            strip = np.rint(frame[rows], out=rounded[: rows.stop - rows.start], dtype=np.float64)
+            n_clipped += _store(strip, target[rows])
     return whole, n_clipped
+
+
+def _store(rounded: NDArray[np.float64], target: NDArray[Any]) -> int:
+    """Clip rounded pixels, which are overwritten, to the range of a target of whole numbers, and count the clipped."""
+    lowest, highest = np.iinfo(target.dtype).min, np.iinfo(target.dtype).max
+    # The largest int64 is no float64, but the number after it is.
+    smallest, beyond = float(lowest), float(highest) + 1.0
+    # Neither holds with a NaN.
+    if rounded.min() >= smallest and rounded.max() < beyond:
+        np.copyto(target, rounded, casting="unsafe")
+        return 0
+    below, above = rounded < smallest, rounded >= beyond
+    clipped = below | above | np.isnan(rounded)
+    rounded[clipped] = 0.0
+    np.copyto(target, rounded, casting="unsafe")
+    target[below], target[above] = lowest, highest
+    return int(np.count_nonzero(clipped))
 
 
 def contiguous(image: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:

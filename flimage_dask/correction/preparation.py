@@ -119,12 +119,12 @@ class BackgroundChoice:
     in_words: str | float
 
     @property
-    def prepared(self) -> str:
+    def prepared_in_words(self) -> str:
         """The preparation in words; empty for none."""
         return "" if self.preparation is None else self.preparation.in_words
 
     @property
-    def fields(self) -> Preparation | None:
+    def field_preparation(self) -> Preparation | None:
         """The preparation without a background."""
         fields = None if self.preparation is None else self.preparation.fields
         return None if fields is None else Preparation(fields)
@@ -132,7 +132,7 @@ class BackgroundChoice:
     @property
     def fields_in_words(self) -> str | None:
         """The fields that are applied, for the provenance of an output."""
-        return None if self.fields is None else self.fields.in_words
+        return None if self.field_preparation is None else self.field_preparation.in_words
 
 
 def choose_background(

@@ -26,14 +26,37 @@ def checked_region(region: Region) -> str | NDArray[np.bool_]:
         if region not in (BORDER, FRAME):
             raise ParameterError(f"region={region!r}: give '{BORDER}', '{FRAME}', or an image (y, x) of bool.")
         return region
-    mask: NDArray[Any] = np.array(region)
-    if mask.ndim != 2 or mask.dtype != np.bool_ or not mask.any():
+    return checked_mask(region, "region=", f"'{BORDER}', '{FRAME}', or an image")
+
+
+def checked_mask(mask: ArrayLike, argument: str, expected: str = "an image") -> NDArray[np.bool_]:
+    """Return a read-only copy of an image of bool that marks pixels.
+
+    Parameters
+    ----------
+    mask
+        (y, x) bool.
+    argument, expected
+        What gives it, and what it could have been, for the message.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) if it is no image of bool with at least one True.
+    """
+    checked: NDArray[Any] = np.array(mask)
+    if checked.ndim != 2 or checked.dtype != np.bool_ or not checked.any():
         raise ParameterError(
-            f"region= has shape {mask.shape}, type {mask.dtype} and {np.count_nonzero(mask)} marked pixels: give "
-            f"'{BORDER}', '{FRAME}', or an image (y, x) of bool with at least one True."
+            f"{argument} has shape {checked.shape}, type {checked.dtype} and {np.count_nonzero(checked)} marked "
+            f"pixels: give {expected} (y, x) of bool with at least one True."
         )
-    mask.setflags(write=False)
-    return mask
+    checked.setflags(write=False)
+    return checked
+
+
+def mask_in_words(mask: NDArray[np.bool_]) -> str:
+    """Tell the size of a mask."""
+    return f"a mask of {np.count_nonzero(mask):,} px"
 
 
 def region_mask(region: str | NDArray[np.bool_], frame_shape: tuple[int, int], border_px: int) -> NDArray[np.bool_]:
@@ -76,8 +99,8 @@ def region_in_words(region: str | NDArray[np.bool_], border_px: int) -> str:
     Examples
     --------
     >>> region_in_words("border", 20), region_in_words(np.eye(3) > 0, 20)
-    ('border of 20 px', '3 pixels of a mask')
+    ('border of 20 px', 'a mask of 3 px')
     """
     if isinstance(region, str):
         return f"border of {border_px} px" if region == BORDER else "whole frame"
-    return f"{np.count_nonzero(region):,} pixels of a mask"
+    return mask_in_words(region)

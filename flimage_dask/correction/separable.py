@@ -32,7 +32,7 @@ SCAN_ELEMENTS = 2**18
 #: Makes the normal equations of columns that coincide solvable; the scan only needs the basins.
 RIDGE = 1e-13
 #: Sums of the scan that differ by less, relative to that of the trace, are the same.
-PLATEAU = 1e-10
+SAME_RSS = 1e-10
 #: Of a descent: steps at most, and the longest in a logarithm.
 MAX_STEPS, LONGEST = 60, 1.5
 #: A whole step of Newton so short is the last: what it leaves is less by the error of the curvature, 1e-5 or so.
@@ -43,7 +43,7 @@ SHORTEST = 1e-13
 #: Step of a logarithm in the differences of slopes that give the curvature.
 DIFFERENCE = 1e-5
 #: A residual sum that grows by no more than this is as good, if the slope is smaller.
-ROUNDING = 1e-12
+RSS_ROUNDING = 1e-12
 
 
 class Optimum(NamedTuple):
@@ -155,7 +155,7 @@ def _deepest(model: DecayModel, trace: ScaledTrace, limits: tuple[Array, Array])
     minima = np.flatnonzero((rss <= lowest_around) & np.isfinite(rss))
     minima = minima[np.argsort(rss[minima], kind="stable")]
     # A coefficient of 0 makes a plateau, on which every point is a minimum: one of them is enough.
-    is_another = np.diff(rss[minima], prepend=-np.inf) > PLATEAU * float(trace.weights @ trace.intensity**2)
+    is_another = np.diff(rss[minima], prepend=-np.inf) > SAME_RSS * float(trace.weights @ trace.intensity**2)
     return [points[place] for place in minima[is_another][:MAX_MINIMA]]
 
 
@@ -175,7 +175,7 @@ def _lower_across(
         lowest = line[np.argmin(_scan(model, trace, line))]
         found.append(_descend(model, trace, lowest, limits))
     best = min(found, key=_rss_of, default=optimum)
-    if best.rss < optimum.rss * (1.0 - ROUNDING):
+    if best.rss < optimum.rss * (1.0 - RSS_ROUNDING):
         found += _lower_across(model, trace, best, limits)
     return found
 
@@ -285,10 +285,10 @@ def _descend(model: DecayModel, trace: ScaledTrace, start: Array, limits: tuple[
 
 
 def _is_lower(there: Optimum, here: Optimum, free: NDArray[np.bool_]) -> bool:
-    if there.rss < here.rss * (1.0 - ROUNDING):
+    if there.rss < here.rss * (1.0 - RSS_ROUNDING):
         return True
     flatter = float(np.abs(there.slope[free]).max()) < float(np.abs(here.slope[free]).max())
-    return flatter and there.rss <= here.rss * (1.0 + ROUNDING)
+    return flatter and there.rss <= here.rss * (1.0 + RSS_ROUNDING)
 
 
 def _newton_step(slope: Array, curvature: Array, damping: float) -> Array:

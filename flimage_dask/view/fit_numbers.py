@@ -4,6 +4,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..correction.estimate import BleachingEstimate
+from .estimate_words import (
+    aicc_in_words,
+    bleached_in_words,
+    correction_in_words,
+    interval_in_words,
+    parameters_in_words,
+    shifts_in_words,
+)
 from .style import FONT_SIZE
 from .text import clean, counted
 from .units import format_time
@@ -35,7 +43,7 @@ def numbers_of(estimate: BleachingEstimate) -> list[str]:
     """
     above = [f"{estimate.status}: {estimate.model}", *_quality(estimate)]
     below = [*_what_it_does(estimate), *_criteria(estimate), *_what_needs_a_look(estimate)]
-    return [*above, *_first(estimate.parameters_in_words(), MOST_LINES - len(above) - len(below)), *below]
+    return [*above, *_first(parameters_in_words(estimate), MOST_LINES - len(above) - len(below)), *below]
 
 
 def _quality(estimate: BleachingEstimate) -> list[str]:
@@ -47,9 +55,9 @@ def _quality(estimate: BleachingEstimate) -> list[str]:
 def _what_it_does(estimate: BleachingEstimate) -> list[str]:
     if not estimate.is_corrected:
         return []
-    kind = estimate.correction_in_words()
+    kind = correction_in_words(estimate)
     return [
-        f"half-life {format_time(estimate.half_life)}, {estimate.bleached_in_words()}",
+        f"half-life {format_time(estimate.half_life)}, {bleached_in_words(estimate)}",
         *([kind] if kind else []),
         *_change(estimate),
     ]
@@ -57,15 +65,15 @@ def _what_it_does(estimate: BleachingEstimate) -> list[str]:
 
 def _change(estimate: BleachingEstimate) -> list[str]:
     if estimate.adds_only:
-        return [f"added to each pixel: {estimate.shifts_in_words(4)}"]
+        return [f"added to each pixel: {shifts_in_words(estimate, 4)}"]
     return [
-        f"largest factor {estimate.largest_factor:.4g} ({estimate.interval_in_words(4)})",
+        f"largest factor {estimate.largest_factor:.4g} ({interval_in_words(estimate, 4)})",
         f"noise gain {estimate.noise_gain:.3g} (photon noise of that frame)",
     ]
 
 
 def _criteria(estimate: BleachingEstimate) -> list[str]:
-    others = estimate.aicc_in_words()
+    others = aicc_in_words(estimate)
     if not others:
         return []
     return ["AICc above the lowest:", *(", ".join(others[k : k + 3]) for k in range(0, len(others), 3))]

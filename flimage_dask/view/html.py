@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 
 from ..correction.estimate import BleachingEstimate
-from .changes import changes
+from .estimate_words import aicc_in_words, bleached_in_words, changes, parameters_in_words, residuals_in_words
 from .text import counted, listed, short
 from .units import format_time
 
@@ -35,16 +35,16 @@ def _rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
         ("background", f"{short(found['background'])} counts ({found['background_kind']})"),
         *([("prepared", estimate.prepared)] if estimate.prepared else []),
         ("model", f"{estimate.model}: {estimate.formula}"),
-        *(("", line) for line in estimate.parameters_in_words()),
+        *(("", line) for line in parameters_in_words(estimate)),
     ]
     if estimate.is_corrected:
         rows += [
-            ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_in_words()}"),
+            ("half-life", f"{format_time(estimate.half_life)}, {bleached_in_words(estimate)}"),
             *changes(estimate),
             *([("R2", f"{estimate.r2:.6f}")] if np.isfinite(estimate.r2) else []),
-            *([("residuals", words)] if (words := estimate.residuals_in_words()) else []),
+            *([("residuals", words)] if (words := residuals_in_words(estimate)) else []),
         ]
-    if others := estimate.aicc_in_words():
+    if others := aicc_in_words(estimate):
         rows.append(("AICc above the lowest", ", ".join(others)))
     for label, frames in (("excluded", estimate.excluded), ("outliers", estimate.outliers)):
         if frames:

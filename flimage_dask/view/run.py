@@ -11,7 +11,7 @@ from ..correction.intensity import POSITIVE_SUM
 from ..memory import peak_memory
 from ..series import FLSeries
 from ..simulate import Simulation
-from .changes import changes
+from .estimate_words import bleached_in_words, changes, residuals_in_words
 from .text import aligned, counted, listed, printable, short
 from .units import format_compression, format_size, format_time
 
@@ -174,10 +174,10 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
         return [*rows, ("bleaching", f"{beyond_noise}: all factors are 1")]
     rows += [
         ("model", f"{estimate.model}: {estimate.formula}"),
-        ("half-life", f"{format_time(estimate.half_life)}, {estimate.bleached_in_words()}"),
+        ("half-life", f"{format_time(estimate.half_life)}, {bleached_in_words(estimate)}"),
         *changes(estimate),
         *([("R2 of the fit", f"{estimate.r2:.6f}")] if isfinite(estimate.r2) else []),
-        *([("residuals", words)] if (words := estimate.residuals_in_words()) else []),
+        *([("residuals", words)] if (words := residuals_in_words(estimate)) else []),
     ]
     if estimate.excluded:
         rows.append(("excluded", counted(len(estimate.excluded), "frame")))

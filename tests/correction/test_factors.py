@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flimage_dask.correction.applying import correct
-from flimage_dask.correction.bleaching import FitOptions, estimate_bleaching
+from flimage_dask.correction.bleaching import BleachingEstimate, FitOptions, estimate_bleaching
 from flimage_dask.errors import FitError, ParameterError
 
 TIMES = np.arange(40.0)
@@ -117,7 +117,38 @@ def test_parameters_that_are_given_are_not_fitted():
     assert found.status == "given"
     np.testing.assert_allclose(found.factors, truth[0] / truth)
     assert np.isnan(list(found.standard_errors.values())).all()
-    assert (found.factor_errors == 0).all()
+
+
+GIVEN = {"amplitude": 300.0, "rate": 0.08, "offset": 50.0}
+
+
+@pytest.mark.parametrize("options", [{"model": "ratio"}, {"parameters": GIVEN}], ids=["ratio", "given"])
+def test_where_nothing_tells_the_errors_only_the_reference_is_certain(options):
+    found = estimate(MEANS + np.random.default_rng(1).normal(0, 5, 40), exclude=[0], **options)
+    assert found.factors[1] == 1.0
+    assert found.factor_errors[1] == 0.0
+    assert np.isnan([*found.factor_errors[2:], *found.decay_errors]).all()
+    assert "(interval unknown)" in repr(found)
+    assert "(interval unknown)" in found._repr_html_()
+    again = BleachingEstimate.from_json(found.to_json())
+    assert again.summary()["largest_factor_interval"] == [None, None]
+    assert repr(again) == repr(found)
+    (numbers,) = found.plot().axes[3].texts
+    assert "(interval unknown)" in numbers.get_text()
+
+
+@pytest.mark.parametrize("options", [{"model": "ratio"}, {"parameters": GIVEN}], ids=["ratio", "given"])
+def test_factors_that_are_held_are_certain_whatever_they_come_from(options):
+    found = estimate(max_factor=2.0, **options)
+    assert (found.factor_errors[found.factors == 2.0] == 0.0).all()
+    assert "up to 2 (2 to 2)" in repr(found)
+
+
+@pytest.mark.parametrize("options", [{"model": "ratio"}, {"parameters": GIVEN}], ids=["ratio", "given"])
+def test_factors_of_an_additive_correction_are_certainly_one(options):
+    found = estimate(correction="additive", **options)
+    assert (found.factors == 1.0).all()
+    assert (found.factor_errors == 0.0).all()
 
 
 def test_given_parameters_need_few_frames():
@@ -130,7 +161,7 @@ def test_given_parameters_need_few_frames():
     ("options", "match"),
     [
         ({"correction": "divide"}, "'factor', 'bleachable', 'additive'"),
-        ({"model": "ratio", "correction": "bleachable"}, "knows no steady part"),
+        ({"model": "ratio", "correction": "bleachable"}, "has no steady part"),
         ({"max_factor": 1.0}, "max_factor=1.0 must be a number above 1"),
         ({"max_factor": np.nan}, "max_factor=nan"),
         ({"max_factor": "5"}, "max_factor='5' must be a number above 1"),

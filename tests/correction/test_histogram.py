@@ -52,7 +52,7 @@ def test_pixels_that_are_not_finite_stay_so_and_do_not_count(variant):
 
 
 def test_a_reference_without_a_finite_pixel_is_refused():
-    with pytest.raises(SeriesError, match="reference= another frame"):
+    with pytest.raises(SeriesError, match="choose another frame with reference="):
         distribution(np.full((2, 2), np.nan))
 
 

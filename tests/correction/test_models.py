@@ -81,6 +81,12 @@ def test_an_unknown_name_is_refused_with_those_that_exist():
         model_named("cubic")
 
 
+@pytest.mark.parametrize("name", ["histogram", "Histogram matching"])
+def test_a_wish_for_histogram_matching_is_told_where_it_is(name):
+    with pytest.raises(ParameterError, match=rf"model='{name}': .*fls\.histogram_matching\(…\).*flimage-dask match"):
+        model_named(name)
+
+
 @pytest.mark.parametrize("model", [*MODELS.values(), SECOND_ORDER], ids=lambda model: model.name)
 def test_a_model_travels_to_other_processes(model):
     assert pickle.loads(pickle.dumps(model)) == model

@@ -27,8 +27,10 @@ def test_frames_are_named_in_many_ways(exclude, expected):
 
 @pytest.mark.parametrize("exclude", [20, -21, [3, 99]])
 def test_what_is_no_frame_is_refused(exclude):
-    with pytest.raises(ParameterError, match="no frame of a series of 20"):
+    with pytest.raises(ParameterError, match="but the series has only 20 frames"):
         FitOptions(exclude=exclude).excluded(20)
+    with pytest.raises(ParameterError, match=r"the series has only 1 frame\.$"):
+        FitOptions(exclude=exclude).excluded(1)
 
 
 @pytest.mark.parametrize("exclude", ["3", ["a"], [1.5], 1.5, None, [True, 3]])
@@ -46,3 +48,12 @@ def test_a_mask_of_another_length_is_refused(mask):
 def test_an_unknown_model_is_refused_at_once():
     with pytest.raises(ParameterError, match="model='cubic'"):
         FitOptions(model="cubic")
+
+
+def test_given_parameters_stay_those_that_were_checked():
+    given = {"amplitude": 80.0, "rate": 0.7, "offset": 10.0}
+    options = FitOptions(parameters=given)
+    given["rate"] = -1.0
+    assert options.parameters["rate"] == 0.7
+    with pytest.raises(TypeError, match="read-only"):
+        options.parameters["rate"] = -1.0

@@ -1,11 +1,14 @@
 """Frames as whole numbers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from flimage_dask.correction import strips
 from flimage_dask.correction.pixel_type import contiguous, in_type
 
 FRAMES = hnp.arrays(np.float32, (2, 3, 4), elements=st.floats(-1e5, 1e5, width=32))
@@ -27,6 +30,56 @@ def test_the_ends_of_every_type_are_reached(name):
     info = np.iinfo(name)
     assert whole.tolist() == [[[info.min, info.max, 0, info.max, 5]]]
     assert n_clipped == 4
+
+
+def in_type_at_once(block, dtype):
+    """Round all frames together, in the plainest way."""
+    rounded = np.rint(block, dtype=np.float64)
+    lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
+    below, above = rounded < float(lowest), rounded >= float(highest) + 1.0
+    clipped = below | above | np.isnan(rounded)
+    whole = np.where(clipped, 0.0, rounded).astype(dtype)
+    whole[below], whole[above] = lowest, highest
+    return whole, np.count_nonzero(clipped)
+
+
+BLOCKS = st.one_of(
+    hnp.arrays(
+        st.sampled_from([np.float32, np.float64, np.float16]),
+        hnp.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=6),
+        elements=st.one_of(
+            st.floats(width=16), st.sampled_from([-0.5, 0.5, 1.5, 127.5, 255.4, 255.5, -128.5, np.nan, np.inf, -np.inf])
+        ),
+    ),
+    hnp.arrays(st.sampled_from([np.int64, np.uint64]), (2, 3, 4)),
+)
+
+
+@given(BLOCKS, st.sampled_from(["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"]), st.integers(1, 20))
+def test_strips_give_the_same_as_all_frames_at_once(block, name, strip_pixels):
+    dtype = np.dtype(name)
+    if np.can_cast(block.dtype, dtype, "safe"):
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strips, "_STRIP_PIXELS", strip_pixels)
+        for one in (block, block[..., ::2].swapaxes(-1, -2)):
+            whole, n_clipped = in_type(one, dtype)
+            expected, n_expected = in_type_at_once(one, dtype)
+            assert (whole.dtype, n_clipped) == (dtype, n_expected)
+            assert np.array_equal(whole, expected)
+
+
+@pytest.mark.parametrize("worst", [3.0, np.nan, 1e9], ids=["all fit", "nan", "too large"])
+def test_little_more_memory_than_the_result_is_taken(worst):
+    block = np.full((40, 300, 400), 2.0, np.float32)
+    block[:, 5, 5] = worst
+    tracemalloc.start()
+    try:
+        in_type(block, np.dtype("uint16"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * block.size * 2
 
 
 @pytest.mark.parametrize(("have", "wanted"), [("float64", "float32"), ("uint8", "int16"), ("uint16", "uint16")])

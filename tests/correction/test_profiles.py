@@ -125,7 +125,7 @@ def test_what_cannot_be_fitted_is_refused(options, message):
 def test_a_region_that_does_not_determine_the_profile_is_refused():
     row = np.zeros(SHAPE, bool)
     row[3] = True
-    with pytest.raises(ParameterError, match=r"83 pixels of a mask.*too small for the profile 'tilt'.*region="):
+    with pytest.raises(ParameterError, match=r"a mask of 83 px.*too small for the profile 'tilt'.*region="):
         Profile("tilt", region=row).on(SHAPE, 7)
     with pytest.raises(ParameterError, match=r"region= has shape \(60, 83\); the frames have \(50, 83\)"):
         Profile("tilt", region=row).on((50, 83), 7)

@@ -46,8 +46,12 @@ def test_criteria_that_are_unknown_are_not_compared():
 
 @pytest.mark.parametrize(
     ("estimate", "bands"),
-    [(made(), ["± standard error", "68 % interval"]), (made(model="ratio"), [])],
-    ids=["a fit", "no fit"],
+    [
+        (made(), ["± standard error", "68 % interval"]),
+        (made(model="ratio"), []),
+        (made(parameters={"amplitude": 1e5, "rate": 1 / 900, "offset": 2e4}), []),
+    ],
+    ids=["a fit", "no fit", "given"],
 )
 def test_only_errors_that_are_known_are_drawn_and_named(estimate, bands):
     figure = estimate.plot()
