@@ -215,3 +215,13 @@ def test_times_of_numpy_know_their_unit(fls, tmp_path):
             assert np.array_equal(out.times, first + 60.0 * np.arange(12))
         found = fls.estimate_bleaching(4, times=times)
         assert found.half_life == pytest.approx(fls.estimate_bleaching(4, frame_interval=60).half_life)
+
+
+def test_what_lies_under_a_mask_is_not_written(tmp_path):
+    counts = da.arange(18).reshape(2, 3, 3)
+    with pytest.raises(ParameterError, match="masked"):
+        to_hdf5(da.ma.masked_greater(counts, 10), tmp_path / "out.h5")
+    assert list(tmp_path.iterdir()) == []
+    to_hdf5(da.ma.filled(da.ma.masked_greater(counts.astype("f4"), 10), np.nan), tmp_path / "out.h5")
+    with opened(tmp_path / "out.h5") as out:
+        assert np.isnan(out.fl.compute()).sum() == 7

@@ -83,7 +83,8 @@ class DecayFit:
     @property
     def rss(self) -> float:
         """Weighted sum of the squared residuals [counts^2]."""
-        return self.optimum.rss * self.trace.largest**2
+        # A product of large numbers is infinite, a power of one an error.
+        return self.optimum.rss * self.trace.largest * self.trace.largest
 
     @property
     def rmse(self) -> float:

@@ -64,7 +64,10 @@ def from_json(text: str) -> BleachingEstimate:
     if n_frames != len(trace):
         raise found.refusal("n_frames", f"{len(trace)}, the length of the trace")
     status = _one_of(STATUSES, found, "status")
-    missing_half_life = np.inf if status in (NO_BLEACHING, NOT_CORRECTED) else np.nan
+    named = _by_name(found)
+    # A curve that does not bleach has an infinite one, what has no curve has none.
+    has_curve = bool(named["parameters"]) or status in (NO_BLEACHING, NOT_CORRECTED)
+    missing_half_life = np.inf if has_curve else np.nan
     return BleachingEstimate(
         model=found.text("model"),
         requested=found.text("requested"),
@@ -79,7 +82,7 @@ def from_json(text: str) -> BleachingEstimate:
         factors=arrays.known_array("factors", above=0.0),
         factor_errors=arrays.array("factor_errors"),
         shifts=arrays.known_array("shifts"),
-        **_by_name(found),
+        **named,
         half_life=found.number("half_life", missing=missing_half_life),
         r2=found.number("r2"),
         rmse=found.number("rmse"),

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ParameterError
 from .strips import row_strips
 
 
@@ -25,15 +26,26 @@ def in_type(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], in
     n_clipped : int
         Pixels out of that range, or NaN.
 
+    Raises
+    ------
+    ParameterError
+        (a ValueError) for a masked array.
+
     Examples
     --------
     >>> in_type(np.array([[[-3.0, 1.6, 300.0]]]), np.dtype("uint8"))
     (array([[[  0,   2, 255]]], dtype=uint8), 2)
     """
+    if np.ma.isMaskedArray(block):
+        raise ParameterError(
+            "some pixels are masked, and have no value to store: fill them first, such as with da.ma.filled(array, 0)."
+        )
     if dtype.kind not in "iu" or np.can_cast(block.dtype, dtype, "safe"):
         return block, 0
     if block.size == 0:
         return block.astype(dtype), 0
+    if block.dtype.kind in "iu":
+        return _in_range(block, dtype)
     whole = np.empty(block.shape, dtype)
     strips = row_strips(block.shape[-2:])
     rounded = np.empty((strips[0].stop, block.shape[-1]))
@@ -44,6 +56,14 @@ def in_type(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], in
             strip = np.rint(frame[rows], out=rounded[: rows.stop - rows.start], dtype=np.float64)
             n_clipped += _store(strip, target[rows])
     return whole, n_clipped
+
+
+def _in_range(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
+    """Clip whole numbers to the range of another type as they are: float64 does not hold the largest. Count the clipped."""
+    limits = np.iinfo(block.dtype), np.iinfo(dtype)
+    lowest, highest = max(limit.min for limit in limits), min(limit.max for limit in limits)
+    n_clipped = np.count_nonzero(block < lowest) + np.count_nonzero(block > highest)
+    return np.clip(block, lowest, highest).astype(dtype), int(n_clipped)
 
 
 def _store(rounded: NDArray[np.float64], target: NDArray[Any]) -> int:

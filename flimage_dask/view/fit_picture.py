@@ -110,7 +110,7 @@ class _Places:
 
     def __init__(self, estimate: BleachingEstimate) -> None:
         self.order, self.times, self.label = TimeAxis.of(estimate)
-        power = power_of_thousand(float(np.nanmax(np.abs([estimate.trace, estimate.decay]))))
+        power = power_of_thousand([estimate.trace, estimate.decay])
         self.counts, self.counts_label = 10.0**power, scaled_counts(power)
         aside = np.zeros(len(estimate.times), np.bool_)
         aside[list(estimate.excluded + estimate.outliers)] = True
@@ -188,7 +188,7 @@ def _draw_factors(axes: Axes, estimate: BleachingEstimate, places: _Places) -> N
 def _draw_residuals(axes: Axes, estimate: BleachingEstimate, places: _Places) -> None:
     residuals = estimate.residuals[places.order]
     furthest = _furthest(residuals, places.aside)
-    power = power_of_thousand(furthest)
+    power = power_of_thousand([furthest])
     residuals = residuals / 10.0**power
     axes.axhline(0.0, color=FIT, linewidth=2.0)
     places.dots(axes, residuals, "")

@@ -223,7 +223,7 @@ def _write_into(axes: Axes, text: str) -> None:
 def _draw_traces(figure: Figure, page: _Page, estimate: BleachingEstimate) -> None:
     order, times, label = TimeAxis.of(estimate)
     corrected = estimate.trace * estimate.factors
-    power = power_of_thousand(float(np.nanmax(np.abs([estimate.trace, corrected, estimate.decay]))))
+    power = power_of_thousand([estimate.trace, corrected, estimate.decay])
     trace, decay, corrected = (values[order] / 10.0**power for values in (estimate.trace, estimate.decay, corrected))
 
     left, right = page.add_trace(figure, 0), page.add_trace(figure, 1)

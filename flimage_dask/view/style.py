@@ -65,14 +65,18 @@ class TimeAxis(NamedTuple):
         return cls(order, (estimate.times[order] - estimate.times.min()) / seconds, f"time [{unit}]")
 
 
-def power_of_thousand(largest: float) -> int:
-    """Return the power of ten, in steps of three, that makes a number short."""
+def power_of_thousand(values: ArrayLike) -> int:
+    """Return the power of ten, in steps of three, that makes the largest finite number short."""
+    sizes = np.abs(values)
+    largest = sizes[np.isfinite(sizes)].max(initial=0.0)
     return 3 * int(np.floor(np.log10(largest) / 3.0)) if largest > 0.0 else 0
 
 
 def from_zero(values: ArrayLike, stretch: float) -> tuple[float, float]:
-    """Return the ends of an axis that shows zero and all of some values, and is a little longer than that."""
-    lowest, highest = min(0.0, float(np.nanmin(values))), max(0.0, float(np.nanmax(values)))
+    """Return the ends of an axis that shows zero and all finite values, and is a little longer than that."""
+    numbers = np.asarray(values)
+    finite = numbers[np.isfinite(numbers)]
+    lowest, highest = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
     return (stretch * lowest, stretch * highest) if lowest < highest else (0.0, 1.0)
 
 

@@ -141,3 +141,16 @@ def test_a_background_of_other_frames_fits_no_estimate(background):
 def test_arrays_of_other_frames_fit_no_estimate():
     with pytest.raises(ParameterError, match="differ in length"):
         replace(made(), factors=np.ones(3))
+
+
+def test_a_curve_whose_exponential_vanished_has_an_infinite_half_life():
+    fit = FitOptions(model="linear+exponential", robust=True, exclude=slice(0, 5), max_factor=3.0)
+    times = np.arange(26.0)
+    estimate = estimate_bleaching(np.floor(times / 3), 1 - times / 26, background=1.0, fit=fit)
+    assert estimate.half_life == np.inf
+    assert BleachingEstimate.from_json(estimate.to_json()).half_life == np.inf
+
+
+def test_huge_counts_are_fitted_as_any_others():
+    estimate = estimate_bleaching(np.arange(9.0), 1e200 * np.exp(-np.arange(9.0) / 3), background=0.0)
+    assert estimate.factors[-1] == pytest.approx(np.exp(8 / 3))

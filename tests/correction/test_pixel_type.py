@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from flimage_dask.correction import strips
 from flimage_dask.correction.pixel_type import contiguous, in_type
+from flimage_dask.errors import ParameterError
 
 FRAMES = hnp.arrays(np.float32, (2, 3, 4), elements=st.floats(-1e5, 1e5, width=32))
 
@@ -101,3 +102,20 @@ def test_what_is_infinite_or_nan_already_is_not_counted():
     found, n_clipped = contiguous(np.array([[np.inf, np.nan, 1e39]]), np.dtype("float32"))
     assert np.array_equal(found, [[np.inf, np.nan, np.inf]], equal_nan=True)
     assert n_clipped == 1
+
+
+@pytest.mark.parametrize(("source", "target"), [("uint64", "int64"), ("int64", "uint64"), ("int64", "int32")])
+def test_the_largest_integers_are_kept_or_clipped_as_they_are(source, target):
+    values = [2**53 + 1, np.iinfo(source).max, max(-5, np.iinfo(source).min)]
+    block = np.array([[values]], source)
+    stored, n_clipped = in_type(block, np.dtype(target))
+    limits = np.iinfo(target)
+    assert stored.dtype == target
+    assert stored[0, 0].tolist() == [min(max(value, limits.min), limits.max) for value in values]
+    assert n_clipped == sum(not limits.min <= value <= limits.max for value in values)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_masked_pixels_are_refused(dtype):
+    with pytest.raises(ParameterError, match=r"masked.*fill them first"):
+        in_type(np.ma.masked_greater(np.ones((1, 2, 2)), 0.5), np.dtype(dtype))

@@ -207,3 +207,9 @@ def test_the_numbers_name_a_correction_of_what_bleaches():
 def test_a_series_that_is_not_corrected_has_factors_of_1_whatever_was_asked_for():
     figure = made(np.full(50, 3.0), correction="additive").plot()
     assert labels_of(figure)[1] == "factors"
+
+
+def test_an_infinite_intensity_is_left_out_of_the_picture(tmp_path):
+    trace = np.append(np.inf, np.exp(-np.arange(8) / 3))
+    estimate_bleaching(np.arange(9.0), trace, background=0.0).plot(tmp_path / "fit.png")
+    assert (tmp_path / "fit.png").stat().st_size > 10_000
