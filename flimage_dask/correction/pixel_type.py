@@ -59,7 +59,7 @@ def in_type(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], in
 
 
 def _in_range(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
-    """Clip whole numbers to the range of another type as they are: float64 does not hold the largest. Count the clipped."""
+    """Clip whole numbers to the range of another type, and count the clipped; float64 does not hold the largest."""
     limits = np.iinfo(block.dtype), np.iinfo(dtype)
     lowest, highest = max(limit.min for limit in limits), min(limit.max for limit in limits)
     n_clipped = np.count_nonzero(block < lowest) + np.count_nonzero(block > highest)
