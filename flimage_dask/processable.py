@@ -266,7 +266,7 @@ class ProcessableFrames(EstimableFrames[View]):
     def _position(self, reference: int) -> int:
         index, n_frames = as_position(reference, "reference="), len(self)
         if not -n_frames <= index < n_frames:
-            raise FrameNotFoundError(f"no frame {index}: {self!r} has {n_frames} frames.")
+            raise FrameNotFoundError(f"there is no frame {index}: {self!r}.")
         return index % n_frames
 
     def _new_series(

@@ -297,4 +297,4 @@ class FrameSequence(ABC, Generic[View]):
         n_frames = len(self)
         outside = positions[(positions < -n_frames) | (positions >= n_frames)]
         if outside.size:
-            raise FrameNotFoundError(f"no frame {outside[0]}: {self!r} has {n_frames} frames.")
+            raise FrameNotFoundError(f"there is no frame {outside[0]}: {self!r}.")

@@ -160,7 +160,7 @@ def _open(h5file: H5File, h5mode: str) -> h5py.Group:
             raise FileClosedError("the HDF5 group is closed: open its file again.")
         return h5file
     if h5file is None:
-        return h5py.File(uuid4().hex, "w", driver="core", backing_store=False)
+        return h5py.File(f"memory-{uuid4().hex}", "w", driver="core", backing_store=False)
     if isinstance(h5file, bytes):
         h5file = os.fsdecode(h5file)
     if is_url(h5file):

@@ -55,7 +55,7 @@ def frame_name(number: int) -> str:
 def where(group: h5py.Group) -> str:
     """Name a group for an error message: its file, and its path within unless it is the root."""
     filename = group.file.filename
-    return f"'{filename}'" if group.name == "/" else f"'{filename}' in '{group.name}'"
+    return f"'{filename}'" if group.name == "/" else f"'{group.name}' of '{filename}'"
 
 
 def is_in_memory(group: h5py.Group) -> bool:
