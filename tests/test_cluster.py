@@ -358,6 +358,26 @@ def test_workers_that_do_not_see_the_folder_are_named(client, tmp_path, monkeypa
         Cluster(client).check(tmp_path)
 
 
+def test_a_worker_without_the_package_is_named(client, tmp_path, monkeypatch):
+    without = {"packages": {"flimage_dask": None}}
+    found = {"client": {"packages": {"flimage_dask": "2.0"}}, "workers": {"tcp://far:1": without}}
+    monkeypatch.setattr(client, "get_versions", lambda packages: found)
+    with pytest.raises(ClusterError, match=r"the worker tcp://far:1 has no flimage_dask; this process has 2\.0: inst"):
+        Cluster(client).check(tmp_path)
+
+
+def test_a_series_behind_a_url_is_not_estimated_by_workers_of_another_version(client, path, web, monkeypatch):
+    web.files["series.h5"] = path.read_bytes()
+    versions = client.get_versions(packages=["flimage_dask"])
+    versions["client"]["packages"]["flimage_dask"] = "another"
+    monkeypatch.setattr(client, "get_versions", lambda packages: versions)
+    with (
+        FLSeries(h5file=f"{web.url}series.h5", h5mode="r") as fls,
+        pytest.raises(ClusterError, match="this process has another: install the same version"),
+    ):
+        fls.intensities()
+
+
 def test_a_folder_that_the_system_refuses_to_look_into_is_a_problem(tmp_path):
     assert "cannot write to the folder" in cluster._try_folder(str(tmp_path / ("x" * 300) / "probe"))
 

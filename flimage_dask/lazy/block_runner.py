@@ -90,13 +90,14 @@ def workers_for(source: FrameSource) -> ThisProcess | Cluster:
     Raises
     ------
     ClusterError
-        (an OSError) if a worker cannot read its file.
+        (an OSError) if a worker has another version of this package, or cannot read the file of the source.
     """
     workers = active_workers()
     if not isinstance(workers, Cluster):
         return workers
     if source.stamp is None:
         return threads_because("the series is in the memory of this process, which no worker of the cluster sees")
+    workers.check_versions()
     if isinstance(source.stamp, LocalFile):
         workers.check_input(source.stamp.path)
     return workers

@@ -51,15 +51,34 @@ class Cluster:
         """Return the same workers: they were started with their threads."""
         return self
 
+    def check_versions(self) -> None:
+        """Wait for a worker; refuse workers without this package, or with another version of it.
+
+        Raises
+        ------
+        ClusterError
+            (an OSError) that names the worker and the versions.
+        """
+        with _failing_clearly(self._client):
+            self._client.wait_for_workers(1)
+            found = self._client.get_versions(packages=[_PACKAGE])
+        own = found["client"]["packages"][_PACKAGE]
+        for worker, versions in found["workers"].items():
+            version = versions["packages"].get(_PACKAGE)
+            if version != own:
+                has = f"has no {_PACKAGE}" if version is None else f"has {_PACKAGE} {version}"
+                raise ClusterError(
+                    f"the worker {worker} {has}; this process has {own}: install the same version on both."
+                )
+
     def check_input(self, file: Path) -> None:
-        """Refuse workers of another version, or that cannot read a file of this machine.
+        """Refuse workers that cannot read a file of this machine.
 
         Raises
         ------
         ClusterError
             (an OSError) that names the worker and the file.
         """
-        self._check_versions()
         self._refuse_unable(_try_input, file)
 
     def check(self, folder: Path) -> None:
@@ -70,7 +89,7 @@ class Cluster:
         ClusterError
             (an OSError) that names the worker and the folder.
         """
-        self._check_versions()
+        self.check_versions()
         probe = folder / f".probe.{uuid4().hex[:8]}"
         probe.touch()
         try:
@@ -155,20 +174,6 @@ class Cluster:
                 raise ClusterError(_LOST)
             with pending.thread_condition:
                 pending.thread_condition.wait(_SECONDS_BETWEEN_LOOKS)
-
-    def _check_versions(self) -> None:
-        """Wait for a worker; refuse workers without this package, or with another version of it."""
-        with _failing_clearly(self._client):
-            self._client.wait_for_workers(1)
-            found = self._client.get_versions(packages=[_PACKAGE])
-        own = found["client"]["packages"][_PACKAGE]
-        for worker, versions in found["workers"].items():
-            version = versions["packages"].get(_PACKAGE)
-            if version != own:
-                has = f"has no {_PACKAGE}" if version is None else f"has {_PACKAGE} {version}"
-                raise ClusterError(
-                    f"the worker {worker} {has}; this process has {own}: install the same version on both."
-                )
 
     def _refuse_unable(self, probe: Callable[[str], str | None], path: Path) -> None:
         """Refuse workers that have a problem with a path."""
