@@ -21,8 +21,7 @@ from .lazy.frame_source import FrameSource
 from .lazy.tracing import background_and_traces
 from .notices import BleachingWarning, warn
 from .progress import both, ignore_progress, track
-from .running.budget import LARGEST_BLOCK, LARGEST_PART, plan_memory
-from .running.scheduling import Resources, leaves_parts
+from .running.scheduling import Resources
 from .sequence import FrameSequence, View
 
 #: Times are the same if they differ by less, relative to that from the first frame to the last.
@@ -301,15 +300,7 @@ class EstimableFrames(FrameSequence[View]):
     def _resources(self, source: FrameSource, memory: int | str | None, resume: bool | None = None) -> Resources:
         n_frames, height, width = self.shape
         frame_bytes = height * width * source.fl_dtype.itemsize
-        workers = workers_for(source)
-        plan = plan_memory(
-            memory,
-            n_frames=n_frames,
-            frame_bytes=frame_bytes,
-            n_threads=workers.n_threads,
-            largest_block=LARGEST_PART if leaves_parts(workers, resume) else LARGEST_BLOCK,
-        )
-        return Resources(workers.limited_to(plan.n_threads), plan)
+        return Resources.planned(workers_for(source), memory, n_frames=n_frames, frame_bytes=frame_bytes, resume=resume)
 
     def _estimate(
         self,

@@ -467,8 +467,8 @@ def interrupt(*arguments):
 
 def test_threads_go_on_with_the_larger_blocks_of_workers(client, fls, tmp_path, monkeypatch):
     path, frame_bytes = tmp_path / "out.h5", fls[0].fl.nbytes
-    monkeypatch.setattr("flimage_dask.estimable.LARGEST_BLOCK", frame_bytes)
-    monkeypatch.setattr("flimage_dask.estimable.LARGEST_PART", 3 * frame_bytes)
+    monkeypatch.setattr("flimage_dask.running.scheduling.LARGEST_BLOCK", frame_bytes)
+    monkeypatch.setattr("flimage_dask.running.scheduling.LARGEST_PART", 3 * frame_bytes)
     with monkeypatch.context() as patch:
         patch.setattr("flimage_dask.hdf5.writer.SeriesWriter.store", interrupt)
         with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,8 @@
 """Whoever computes, no more blocks are worked on at a time than the memory of a run allows."""
 
+import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -91,6 +93,13 @@ def test_a_run_within_little_memory_gives_the_same_file(tmp_path, resume):
     assert at_work.most == 1
     found, expected = (stored(tmp_path / name) for name in ("out.h5", "expected.h5"))
     assert np.array_equal(found, expected)
+
+
+def test_the_memory_that_a_run_may_take_is_logged_before_it_starts(tmp_path, caplog):
+    with caplog.at_level(logging.DEBUG, logger="flimage_dask.running.scheduling"):
+        to_hdf5(da.ones((6, 512, 512), chunks=(1, -1, -1)), tmp_path / "out.h5")
+    (record,) = caplog.records
+    assert re.match(r"a run of 6 frames may add \d+\.\d\d MiB to a process: MemoryPlan\(block", record.message)
 
 
 def stored(path):

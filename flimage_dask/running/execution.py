@@ -18,7 +18,7 @@ from ..hdf5.writer import SeriesWriter
 from ..meta import check_key
 from ..notices import ClippingWarning, warn
 from ..progress import both, ignore_progress, track
-from .budget import LARGEST_BLOCK, plan_memory
+from .budget import LARGEST_BLOCK
 from .destination import Destination
 from .direct_run import DirectRun
 from .part_run import PartRun
@@ -71,7 +71,8 @@ def write_series(
     progress
         Show a progress bar; None shows it in a terminal and in a notebook.
     resources
-        Who computes, and in what memory; by default those of the active scheduler, without a budget.
+        Who computes, and in what memory; by default those of the active scheduler, in that of dask's setting
+        ``flimage_dask.memory``.
     kept_as
         Under this name the estimate of the series is left for a run that goes on with this one.
     on_stored
@@ -97,7 +98,9 @@ def write_series(
     check_columns(series.columns, n_frames)
     destination.check()
     frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
-    resources = resources or _unlimited(n_frames, frame_bytes)
+    resources = resources or Resources.planned(
+        active_workers(), None, n_frames=n_frames, frame_bytes=frame_bytes, resume=destination.resume
+    )
     estimate = series.provenance.estimate_json
     keepsakes = {} if kept_as is None or estimate is None else {kept_as: estimate}
     run = _run(frames, destination, series.background, resources.workers, keepsakes)
@@ -148,12 +151,6 @@ def _what_is_clipped(n_clipped: int, n_pixels: int, dtype: np.dtype[Any]) -> str
         f"{n_clipped:,} of {n_pixels:,} pixels lie outside {dtype} ({lowest} to {highest}), or are NaN, and were "
         f"clipped: {signed}float32 keeps all."
     )
-
-
-def _unlimited(n_frames: int, frame_bytes: int) -> Resources:
-    workers = active_workers()
-    plan = plan_memory(None, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=workers.n_threads)
-    return Resources(workers.limited_to(plan.n_threads), plan)
 
 
 def _run(

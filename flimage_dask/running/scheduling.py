@@ -1,5 +1,6 @@
 """Who computes blocks of frames: threads of this process, or the workers of a dask cluster."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -17,12 +18,15 @@ from dask.base import get_scheduler
 from dask.delayed import Delayed
 from dask.optimization import cull
 from dask.system import CPU_COUNT
+from dask.utils import format_bytes
 
 from ..notices import SchedulerWarning, warn
 from ..process_local import ProcessLocal
 from .block_tasks import BlockTasks, in_groups, with_shared_values
-from .budget import MemoryPlan
+from .budget import LARGEST_BLOCK, LARGEST_PART, MemoryPlan, plan_memory
 from .cluster import Cluster, workers_of
+
+_log = logging.getLogger(__name__)
 
 # So many blocks of each thread that it never waits for the next ones.
 _BLOCKS_OF_A_GROUP = 8
@@ -110,6 +114,37 @@ class Resources:
 
     workers: Workers
     plan: MemoryPlan
+
+    @classmethod
+    def planned(
+        cls, workers: Workers, memory: int | str | None, *, n_frames: int, frame_bytes: int, resume: bool | None = None
+    ) -> Self:
+        """Plan what some workers do with their memory, and take no more of their threads than it allows.
+
+        Parameters
+        ----------
+        workers
+            Who is there.
+        memory, n_frames, frame_bytes
+            See `budget.plan_memory`.
+        resume
+            Whether the run is to leave its blocks as parts on threads too.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) see `budget.plan_memory`.
+        """
+        plan = plan_memory(
+            memory,
+            n_frames=n_frames,
+            frame_bytes=frame_bytes,
+            n_threads=workers.n_threads,
+            largest_block=LARGEST_PART if leaves_parts(workers, resume) else LARGEST_BLOCK,
+        )
+        allowed = format_bytes(plan.predicted_bytes)
+        _log.debug("a run of %d frames may add %s to a process: %s.", n_frames, allowed, plan)
+        return cls(workers.limited_to(plan.n_threads), plan)
 
 
 class ThisProcess:
