@@ -20,7 +20,8 @@ from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy.arrays import lazy_series
 from .lazy.corrected import bleach_corrected
-from .lazy.estimation import EstimateRequest, lazy_estimate, name_of, remember
+from .lazy.estimation import EstimateRequest
+from .lazy.remembered_estimates import lazy_estimate, name_of, remember
 from .processable import ProcessableFrames
 from .progress import SharedCounter, counting
 from .running.destination import FLOAT32, Destination, stored_type

@@ -16,8 +16,9 @@ from .correction.preparation import Background, BackgroundChoice, Level, choose_
 from .errors import ParameterError, SeriesError
 from .estimate_options import EstimateOptions, as_mask, as_times, shared_background, statistics_named
 from .lazy.block_runner import BlockRunner, workers_for
-from .lazy.estimation import EstimateRequest, estimate_once, with_image
+from .lazy.estimation import EstimateRequest, with_image
 from .lazy.frame_source import FrameSource
+from .lazy.remembered_estimates import estimate_once
 from .lazy.tracing import background_and_traces
 from .notices import BleachingWarning, warn
 from .progress import both, ignore_progress, track

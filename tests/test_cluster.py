@@ -20,7 +20,7 @@ from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning,
 from flimage_dask.errors import ClusterError, FileError, OutputExistsError, UnfinishedRunError
 from flimage_dask.hdf5.leftovers import find_leftovers
 from flimage_dask.hdf5.parts import PartFolder
-from flimage_dask.lazy import estimation
+from flimage_dask.lazy import remembered_estimates
 from flimage_dask.running import cluster
 from flimage_dask.running.block_tasks import BlockTasks
 from flimage_dask.running.cluster import Cluster
@@ -61,14 +61,14 @@ def fls(path):
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered():
-    estimation._kept.clear()
+    remembered_estimates.forget()
 
 
 def on_threads(function):
-    estimation._kept.clear()
+    remembered_estimates.forget()
     with dask.config.set(scheduler="threads"):
         result = function()
-    estimation._kept.clear()
+    remembered_estimates.forget()
     return result
 
 
@@ -454,8 +454,8 @@ def test_an_estimate_is_not_made_again(client, fls, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt) as caught:
             fls.bleach_correction(path, BORDER)
     assert "resume=True" in caught.value.__notes__[0]
-    estimation._kept.clear()
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", None)
+    remembered_estimates.forget()
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", None)
     found = fls.bleach_correction(path, BORDER, resume=True)
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
     assert np.array_equal(values(path), values(tmp_path / "threads.h5"))
