@@ -16,8 +16,9 @@ from .correction.preparation import Background, BackgroundChoice, Level, choose_
 from .errors import ParameterError, SeriesError
 from .estimate_options import EstimateOptions, as_mask, as_times, shared_background, statistics_named
 from .lazy.block_runner import BlockRunner, workers_for
-from .lazy.estimation import EstimateRequest, with_image
+from .lazy.estimation import EstimateRequest
 from .lazy.frame_source import FrameSource
+from .lazy.percentile_image import known_level
 from .lazy.remembered_estimates import estimate_once
 from .lazy.tracing import background_and_traces
 from .notices import BleachingWarning, warn
@@ -194,7 +195,7 @@ class EstimableFrames(FrameSequence[View]):
         source = self._source(progress).prepared(choice.preparation)
         with track(2 * len(self), "measuring", progress, frame_bytes=source.index.frames.image_bytes) as shown:
             runner = BlockRunner(shown.advance)
-            level = with_image(source, choice.level, runner)
+            level = known_level(source, choice.level, runner)
             _, found = background_and_traces(source, level, border_px, statistics, regions, runner)
         of_regions = found if labels is not None else found[..., 0]
         return of_regions[:, 0] if isinstance(trace, str) else of_regions

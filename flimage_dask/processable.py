@@ -21,7 +21,7 @@ from .hdf5.output import Output
 from .lazy.arrays import lazy_series
 from .lazy.block_runner import BlockRunner
 from .lazy.corrected import background_corrected
-from .lazy.estimation import with_image
+from .lazy.percentile_image import known_level
 from .positions import as_position
 from .progress import SharedCounter, counting
 from .running.destination import Destination
@@ -115,7 +115,7 @@ class ProcessableFrames(EstimableFrames[View]):
         source = self._source(progress).prepared(choice.field_preparation)
         resources = self._resources(source, memory, resume)
         runner = BlockRunner.of(resources)
-        found = with_image(source, choice.level, runner)
+        found = known_level(source, choice.level, runner)
         stored = _stored(choice, found)
         is_stored = stored is not NO_BACKGROUND
         frames = runner.lazy(source) if is_stored else background_corrected(source, found, border_px, runner)

@@ -26,8 +26,10 @@ from flimage_dask import (
 )
 from flimage_dask.correction.background import border_mask
 from flimage_dask.errors import ParameterError, UnfinishedRunError
-from flimage_dask.lazy import estimation, remembered_estimates
+from flimage_dask.lazy import remembered_estimates
 from flimage_dask.lazy.block_runner import BlockRunner
+from flimage_dask.lazy.frame_source import FrameSource
+from flimage_dask.lazy.percentile_image import known_level
 from flimage_dask.running.part_run import PartRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:the correction factor reaches")
@@ -269,7 +271,7 @@ def test_an_image_over_time_is_made_in_strips_of_rows_in_bounded_memory(fls, mon
     whole = fls.background_corrected(TimePercentile(10, 5)).compute()
     runner = BlockRunner(stack_bytes=5 * 30 * 4 * 7)
     source = fls._source()
-    image = estimation.with_image(source, TimePercentile(10, 5), runner)
+    image = known_level(source, TimePercentile(10, 5), runner)
     assert asked == [(5, 24, 30), (5, 7, 30), (5, 7, 30), (5, 7, 30), (5, 3, 30)]
     assert np.array_equal((fls.raw_fl - image).astype(np.float32).compute(), whole)
     sample = fls.raw_fl.compute()[[0, 3, 6, 8, 11]]
@@ -302,10 +304,8 @@ def test_frames_that_are_corrected_instead_are_prepared_too(fls, tmp_path):
 
 def test_prepared_frames_that_fit_into_memory_are_prepared_once(fls, tmp_path, monkeypatch):
     prepared = []
-    real = estimation.FrameSource._prepared
-    monkeypatch.setattr(
-        estimation.FrameSource, "_prepared", lambda *args: prepared.extend(args[1].tolist()) or real(*args)
-    )
+    real = FrameSource._prepared
+    monkeypatch.setattr(FrameSource, "_prepared", lambda *args: prepared.extend(args[1].tolist()) or real(*args))
     fls.bleach_correction(tmp_path / "out.h5", BORDER, background=Profile("poly2o"))
     assert sorted(prepared) == list(range(12))
 

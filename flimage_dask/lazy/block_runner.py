@@ -12,7 +12,9 @@ from ..running.cluster import Cluster
 from ..running.scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 from .arrays import lazy_series
 from .frame_source import FrameSource
-from .percentile_image import STACK_BYTES
+
+# All frames of some rows that are in memory at a time for an image over time.
+_STACK_BYTES = 64 << 20
 
 
 class BlockRunner:
@@ -35,7 +37,7 @@ class BlockRunner:
         on_frames: Callable[[int], None] = lambda n_frames: None,
         workers: Workers | None = None,
         block_bytes: int | None = None,
-        stack_bytes: int = STACK_BYTES,
+        stack_bytes: int = _STACK_BYTES,
     ) -> None:
         self.on_frames = on_frames
         self.stack_bytes = stack_bytes

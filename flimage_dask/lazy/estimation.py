@@ -2,24 +2,24 @@
 
 import logging
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..correction.background import BackgroundValues, border_means
+from ..correction.advice import of_unknown_backgrounds
+from ..correction.background import BackgroundValues, border_means, mean_background
 from ..correction.bleaching import BleachingEstimate, estimate_bleaching
 from ..correction.intensity import TraceOptions
 from ..correction.levels import FrameLevels
 from ..correction.options import FitOptions
-from ..correction.over_time import TimePercentile
 from ..correction.preparation import KnownLevel, Level, is_constant
 from ..correction.trace import Band, BandSums, band_sums, positive_sums
 from .block_runner import BlockRunner
 from .frame_source import FrameSource
-from .percentile_image import image_over_time
-from .tracing import CountingRunner, Runner, background_and_traces, mean_background
+from .percentile_image import known_level
+from .pixel_counting import CountingRunner
+from .tracing import Runner, background_and_traces
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
     frames tell within which band of counts that mean will lie, each frame is read once and
     reduced to what its sum needs for any background within the band; otherwise it is read twice.
     """
-    level = with_image(source, request.background, runner)
+    level = known_level(source, request.background, runner)
     counting = CountingRunner(runner, request.trace)
     if request.trace.is_flimages:
         background, trace = _background_and_sums_of(source, level, request.border_px, counting)
@@ -97,28 +97,8 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
         trace_kind=request.trace.in_words,
         prepared="" if source.preparation is None else source.preparation.in_words,
         pixels=pixels,
-        warnings=found.warnings + texts + _what_is_unknown(background),
+        warnings=found.warnings + texts + of_unknown_backgrounds(background),
     )
-
-
-def _what_is_unknown(background: BackgroundValues) -> tuple[str, ...]:
-    """Name the frames whose own background nobody knows."""
-    unknown = np.flatnonzero(np.isnan(background))
-    if np.ndim(background) != 1 or unknown.size == 0:
-        return ()
-    frames = "1 frame" if len(unknown) == 1 else f"{len(unknown)} frames"
-    return (
-        f"the background of {frames} is unknown, first of frame {unknown[0]}: no pixel of its region is finite, and "
-        f"all pixels of a frame less it are NaN. Give another region=, or one background= for all frames.",
-    )
-
-
-def with_image(source: FrameSource, background: Level, runner: BlockRunner) -> KnownLevel:
-    """Find the background image of a series in its frames, where that is wanted."""
-    if not isinstance(background, TimePercentile):
-        return background
-    chosen, quiet = source.take(background.sample(len(source.index.frames))), runner.quietly()
-    return image_over_time(quiet.lazy(chosen), background, partial(quiet.measure_lazy, chosen), runner.stack_bytes)
 
 
 def _border_of(request: EstimateRequest) -> int | None:
