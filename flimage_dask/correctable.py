@@ -244,7 +244,9 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
                 Provenance("bleach_correction", target._described(), how, found),
                 target.identifier,
             )
-            write_series(series, destination, resources=resources, kept_as=name, progress=progress, on_stored=advance)
+            write_series(
+                series, destination, resources=resources, keepsake_name=name, progress=progress, on_stored=advance
+            )
         return _as_flimage_returns(found)
 
     def _to_correct(self, flscorr: "CorrectableFrames | None") -> "CorrectableFrames":

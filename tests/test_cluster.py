@@ -323,7 +323,7 @@ def first_and_time_of(block, first):
 
 
 def test_blocks_are_done_in_the_order_of_the_frames(client):
-    frames = Cluster(client).prepared(da.from_array(np.arange(200.0)[:, None, None], chunks=(1, 1, 1)) + 1)
+    frames = Cluster(client).with_shared_values(da.from_array(np.arange(200.0)[:, None, None], chunks=(1, 1, 1)) + 1)
     done = [result for _, result in Cluster(client).run(frames, range(3, 200), first_and_time_of)]
     order = [first for first, _ in sorted(done, key=lambda pair: pair[1])]
 
@@ -355,7 +355,7 @@ def test_workers_that_do_not_see_the_folder_are_named(client, tmp_path, monkeypa
     with pytest.raises(
         ClusterError, match=r"the worker tcp://127.0.0.1:\d+ on 'far' does not see .* file system that all"
     ):
-        Cluster(client).check(tmp_path)
+        Cluster(client).check_folder(tmp_path)
 
 
 def test_a_worker_without_the_package_is_named(client, tmp_path, monkeypatch):
@@ -363,7 +363,7 @@ def test_a_worker_without_the_package_is_named(client, tmp_path, monkeypatch):
     found = {"client": {"packages": {"flimage_dask": "2.0"}}, "workers": {"tcp://far:1": without}}
     monkeypatch.setattr(client, "get_versions", lambda packages: found)
     with pytest.raises(ClusterError, match=r"the worker tcp://far:1 has no flimage_dask; this process has 2\.0: inst"):
-        Cluster(client).check(tmp_path)
+        Cluster(client).check_folder(tmp_path)
 
 
 def test_a_series_behind_a_url_is_not_estimated_by_workers_of_another_version(client, path, web, monkeypatch):

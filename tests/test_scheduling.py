@@ -19,6 +19,7 @@ from distributed import Client
 
 from flimage_dask import FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.process_local import ProcessLocal
+from flimage_dask.progress import ignore_progress
 from flimage_dask.running.scheduling import ThisProcess, active_workers
 
 N_THREADS = 6
@@ -74,7 +75,7 @@ def test_the_threads_are_those_of_the_scheduler():
 def test_no_more_blocks_are_worked_on_than_threads_may_work(n_threads):
     frames = da.random.default_rng(0).normal(size=(48, 4, 4), chunks=(2, -1, -1))
     at_work, told = AtWork(), []
-    sums = active_workers().limited_to(n_threads).measure(frames, at_work, (), told.append)
+    sums = active_workers().limited_to(n_threads).apply(frames, at_work, (), told.append)
     assert at_work.most <= n_threads
     assert np.array_equal(np.concatenate(sums), frames.compute().sum(axis=(1, 2)))
     assert sum(told) == 48
@@ -110,7 +111,7 @@ def stored(path):
 def test_threads_that_are_asked_for_are_none_of_a_pool_whose_threads_may_wait_for_them():
     frames = da.ones((4, 2, 2), chunks=(1, -1, -1))
     with ThreadPoolExecutor(1, thread_name_prefix="pool of the user") as pool, dask.config.set(pool=pool):
-        names = ThisProcess(scheduler="threads").measure(frames, name_of_thread, (), lambda n_frames: None)
+        names = ThisProcess(scheduler="threads").apply(frames, name_of_thread, (), ignore_progress)
     assert len(names) == 4
     assert not any("pool of the user" in name for name in names)
 

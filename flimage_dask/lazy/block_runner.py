@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hdf5.local import LocalFile
+from ..progress import ignore_progress
 from ..running.cluster import Cluster
 from ..running.scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 from .arrays import lazy_series
@@ -34,7 +35,7 @@ class BlockRunner:
 
     def __init__(
         self,
-        on_frames: Callable[[int], None] = lambda n_frames: None,
+        on_frames: Callable[[int], None] = ignore_progress,
         workers: Workers | None = None,
         block_bytes: int | None = None,
         stack_bytes: int = _STACK_BYTES,
@@ -45,7 +46,7 @@ class BlockRunner:
         self._block_bytes = block_bytes
 
     @classmethod
-    def of(cls, resources: Resources, on_frames: Callable[[int], None] = lambda n_frames: None) -> "BlockRunner":
+    def of(cls, resources: Resources, on_frames: Callable[[int], None] = ignore_progress) -> "BlockRunner":
         """Make a runner that keeps to the memory of a run."""
         plan = resources.plan
         return cls(on_frames, resources.workers, plan.block_bytes, plan.kept_bytes // 2)
@@ -59,13 +60,13 @@ class BlockRunner:
     ) -> list[Any]:
         """Apply a function to every block of frames that are made from a source, in the order of the frames."""
         workers = self._workers or workers_for(source)
-        return workers.measure(fl, _measure_block, (function, arguments), self.on_frames)
+        return workers.apply(fl, _measure_block, (function, arguments), self.on_frames)
 
     def measure_raw(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Apply a function to the positions and the raw images of every block of a source; see `measure`."""
         workers = self._workers or workers_for(source)
         raw = lazy_series(source, self._block_bytes).raw_fl
-        return workers.measure(raw, _measure_raw_block, (function, arguments), self.on_frames)
+        return workers.apply(raw, _measure_raw_block, (function, arguments), self.on_frames)
 
     def lazy(self, source: FrameSource) -> da.Array:
         """Return the frames of a source in blocks of this runner's size."""

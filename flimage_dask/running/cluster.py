@@ -81,7 +81,7 @@ class Cluster:
         """
         self._refuse_unable(_try_input, file)
 
-    def check(self, folder: Path) -> None:
+    def check_folder(self, folder: Path) -> None:
         """Refuse workers of another version, or that cannot write to a folder of this machine.
 
         Raises
@@ -97,11 +97,11 @@ class Cluster:
         finally:
             probe.unlink(missing_ok=True)
 
-    def prepared(self, frames: da.Array) -> da.Array:
+    def with_shared_values(self, frames: da.Array) -> da.Array:
         """Compute what all blocks share, and keep it on the cluster as long as the result is kept."""
         return with_shared_values(frames, self._keep)
 
-    def measure(
+    def apply(
         self,
         frames: da.Array,
         function: Callable[..., Any],
@@ -110,8 +110,8 @@ class Cluster:
     ) -> list[Any]:
         """Apply a function to every block, and return its results in the order of the frames."""
         results: dict[int, Any] = {}
-        prepared = self.prepared(frames)
-        for number, result in self.run(prepared, range(frames.numblocks[0]), function, *arguments):
+        frames = self.with_shared_values(frames)
+        for number, result in self.run(frames, range(frames.numblocks[0]), function, *arguments):
             results[number] = result
             on_frames(frames.chunks[0][number])
         return [results[number] for number in range(len(results))]

@@ -57,7 +57,7 @@ def write_series(
     *,
     progress: bool | None,
     resources: Resources | None = None,
-    kept_as: str | None = None,
+    keepsake_name: str | None = None,
     on_stored: Callable[[int], None] | None = None,
 ) -> None:
     """Compute a series block by block and store it.
@@ -73,7 +73,7 @@ def write_series(
     resources
         Who computes, and in what memory; by default those of the active scheduler, in that of dask's setting
         ``flimage_dask.memory``.
-    kept_as
+    keepsake_name
         Under this name the estimate of the series is left for a run that goes on with this one.
     on_stored
         Called with a number of frames whenever some have been stored.
@@ -102,8 +102,8 @@ def write_series(
         active_workers(), None, n_frames=n_frames, frame_bytes=frame_bytes, resume=destination.resume
     )
     estimate = series.provenance.estimate_json
-    keepsakes = {} if kept_as is None or estimate is None else {kept_as: estimate}
-    run = _run(frames, destination, series.background, resources.workers, keepsakes)
+    keepsakes = {} if keepsake_name is None or estimate is None else {keepsake_name: estimate}
+    run = _choose_run(frames, destination, series.background, resources.workers, keepsakes)
     with (
         run.opened(),
         open_output(destination.output, overwrite=destination.overwrite, scratch=run.scratch) as group,
@@ -153,7 +153,7 @@ def _what_is_clipped(n_clipped: int, n_pixels: int, dtype: np.dtype[Any]) -> str
     )
 
 
-def _run(
+def _choose_run(
     frames: da.Array,
     destination: Destination,
     background: StoredBackground,
@@ -167,9 +167,7 @@ def _run(
         return DirectRun(frames, able)
     if leaves_parts(workers, destination.resume):
         return PartRun(parts, destination, frames, background, workers, keepsakes)
-    if destination.resume is False:
-        parts.remove()
-    return DirectRun(frames, workers)
+    return DirectRun(frames, workers, left=parts if destination.resume is False else None)
 
 
 def _in_whole_frames(array: da.Array) -> da.Array:

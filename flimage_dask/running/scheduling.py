@@ -48,7 +48,7 @@ class Workers(Protocol):
         """Return workers of which no more threads work at a time, where that can be chosen."""
         ...
 
-    def check(self, folder: Path) -> None:
+    def check_folder(self, folder: Path) -> None:
         """Refuse workers that cannot write to a folder.
 
         Raises
@@ -58,7 +58,7 @@ class Workers(Protocol):
         """
         ...
 
-    def prepared(self, frames: da.Array) -> da.Array:
+    def with_shared_values(self, frames: da.Array) -> da.Array:
         """Compute what all blocks share once, for all that is to be run on them."""
         ...
 
@@ -79,7 +79,7 @@ class Workers(Protocol):
         """
         ...
 
-    def measure(
+    def apply(
         self,
         frames: da.Array,
         function: Callable[..., Any],
@@ -177,10 +177,10 @@ class ThisProcess:
         """Return no more than some of the threads."""
         return type(self)(n_threads, self._scheduler, self._because)
 
-    def check(self, folder: Path) -> None:
+    def check_folder(self, folder: Path) -> None:
         """Do nothing: what these threads cannot write to, the output cannot be written to either."""
 
-    def prepared(self, frames: da.Array) -> da.Array:
+    def with_shared_values(self, frames: da.Array) -> da.Array:
         """Compute what all blocks share, and keep it as long as the result is kept."""
         return with_shared_values(frames, self._keep)
 
@@ -207,22 +207,22 @@ class ThisProcess:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def measure(
+    def apply(
         self,
         frames: da.Array,
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         on_frames: Callable[[int], None],
     ) -> list[Any]:
-        """Apply a function to every block; see `Workers.measure`."""
+        """Apply a function to every block; see `Workers.apply`."""
         self._warn()
         shared = function, arguments, _Listener(on_frames)
-        prepared = self.prepared(frames)
+        frames = self.with_shared_values(frames)
         if self._is_limited and self._client is not None:
             # A client has all its threads work on what it knows, so it is told of no more than may be worked on.
-            found = dict(self.run(prepared, range(prepared.numblocks[0]), _apply_and_tell, *shared))
+            found = dict(self.run(frames, range(frames.numblocks[0]), _apply_and_tell, *shared))
             return [found[number] for number in range(len(found))]
-        tasks = BlockTasks(prepared, _apply_and_tell, shared, self._keep)
+        tasks = BlockTasks(frames, _apply_and_tell, shared, self._keep)
         n_together = max(_FEWEST_TOGETHER, _TOGETHER_FOR_A_THREAD * self.n_threads)
         return [result for results in tasks.in_turn(n_together) for result in self._compute(results)[0]]
 
