@@ -13,7 +13,7 @@ from .correction.fields import Fields
 from .correction.histogram import check_variant, distribution, match_histograms
 from .correction.preparation import Background, BackgroundChoice, KnownLevel, choose_background
 from .correction.restoration import load_restoration
-from .errors import FrameNotFoundError, ParameterError
+from .errors import ParameterError
 from .estimable import EstimableFrames
 from .hdf5.backgrounds import NO_BACKGROUND, FittedBackground, SharedBackground, StoredBackground
 from .hdf5.encoding import Compression, Storage
@@ -264,10 +264,9 @@ class ProcessableFrames(EstimableFrames[View]):
         return fl.map_blocks(match_histograms, found, variant, dtype=fl.dtype, meta=fl._meta)
 
     def _position(self, reference: int) -> int:
-        index, n_frames = as_position(reference, "reference="), len(self)
-        if not -n_frames <= index < n_frames:
-            raise FrameNotFoundError(f"no frame {index}: {self!r} has {n_frames} frames.")
-        return index % n_frames
+        index = as_position(reference, "reference=")
+        self._check_positions(np.array([index]))
+        return index % len(self)
 
     def _new_series(
         self,

@@ -738,7 +738,7 @@ def test_an_estimate_is_the_same_whether_or_not_frames_stay_in_memory(tmp_path):
     path = write_series_file(tmp_path / "series.h5", frames, times)
     traces = []
     for made_alone in (False, True):
-        estimation._kept.clear()
+        remembered_estimates.forget()
         with FLSeries(h5file=path, h5mode="r") as fls:
             if made_alone:
                 fls.estimate_bleaching(BORDER)

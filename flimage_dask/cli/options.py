@@ -274,8 +274,3 @@ def chosen_frames(series: "FLSeries", frames: slice | None) -> "CorrectableFrame
         written = ":".join("" if part is None else str(part) for part in (frames.start, frames.stop, frames.step))
         raise ParameterError(f"--frames {written.removesuffix(':')} chooses none of the {len(series)} frames.")
     return view
-
-
-def read_text(file: Path) -> str:
-    """Read a text file, whatever is in it."""
-    return file.read_text(encoding="utf-8", errors="replace")

@@ -93,6 +93,7 @@ def write_series(
     ClippingWarning
         If pixels lie outside the type; the provenance holds their number too.
     """
+    check_frames(series.frames)
     frames, dtype = _in_whole_frames(series.frames), destination.dtype
     n_frames, *frame_shape = (int(size) for size in frames.shape)
     check_columns(series.columns, n_frames)
@@ -170,8 +171,14 @@ def _choose_run(
     return DirectRun(frames, workers, left=parts if destination.resume is False else None)
 
 
-def _in_whole_frames(array: da.Array) -> da.Array:
-    """Check an array and cut it into blocks of whole frames."""
+def check_frames(array: da.Array) -> None:
+    """Refuse what is no lazy array of frames.
+
+    Raises
+    ------
+    ParameterError, SeriesError
+        (ValueErrors) unless it is a dask array, three-dimensional, real, of known shape and with pixels.
+    """
     if not isinstance(array, da.Array):
         raise ParameterError(f"expected a dask array (frame, y, x), got {type(array).__name__}.")
     if array.ndim != 3:
@@ -182,6 +189,10 @@ def _in_whole_frames(array: da.Array) -> da.Array:
         raise ParameterError(f"frames are stored as real numbers; the array has type {array.dtype}.")
     if 0 in array.shape:
         raise SeriesError(f"an array of shape {array.shape} holds no pixels to write.")
+
+
+def _in_whole_frames(array: da.Array) -> da.Array:
+    """Cut an array into blocks of whole frames."""
     if array.numblocks[1:] == (1, 1):
         return array
     n_block = max(1, LARGEST_BLOCK // (array.itemsize * array.shape[1] * array.shape[2]))
