@@ -1,6 +1,6 @@
 """Frames that can be corrected for bleaching, lazily as a dask array or written to a new series."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,16 +16,20 @@ from .correction.options import FACTOR, FitOptions, FrameSelection
 from .correction.preparation import Background, BackgroundChoice
 from .errors import ParameterError, SeriesError
 from .estimate_options import EstimateOptions, as_mask
+from .given_estimate import choice_of, known_estimate
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
 from .lazy.arrays import lazy_series
 from .lazy.corrected import bleach_corrected
-from .lazy.estimation import EstimateRequest, lazy_estimate, name_of, remember
+from .lazy.estimation import EstimateRequest
+from .lazy.frame_source import FrameSource
+from .lazy.remembered_estimates import lazy_estimate, name_of, remember
 from .processable import ProcessableFrames
 from .progress import SharedCounter, counting
 from .running.destination import FLOAT32, Destination, stored_type
 from .running.execution import NewSeries, check_columns, write_series
 from .running.provenance import Provenance
+from .running.scheduling import Resources
 
 
 class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
@@ -96,8 +100,8 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
-        known = self._known(estimate, options)
-        choice = self._choice(known, options)
+        known = known_estimate(estimate, options, self)
+        choice = choice_of(known, options, self._frame_shape())
         source = self._source().prepared(choice.preparation)
         found = lazy_estimate(source, self._request(options, choice.level)) if known is None else known
         return bleach_corrected(lazy_series(source).fl, found)
@@ -208,43 +212,61 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         """
         target = self._to_correct(flscorr)
         storage, stored = Storage(compression, level, shuffle), stored_type(dtype)
-        destination = None if h5out is None else Destination(h5out, self.path, storage, stored, overwrite, resume)
         trace_options = TraceOptions(trace, as_mask(mask), saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
-        known = self._known(estimate, options)
-        choice = self._choice(known, options)
-        if destination is not None:
-            destination.check()
+        known = known_estimate(estimate, options, self)
+        choice = choice_of(known, options, self._frame_shape())
+        if h5out is None:
+            wanted = self._request(options, choice.level) if known is None else known
+            advance = counting(count, max_count, 3 * len(self))
+            source = self._source(progress).prepared(choice.preparation)
+            resources = self._resources(source, memory, resume)
+            return _as_flimage_returns(self._obtain(source, wanted, resources, progress, advance))
+        destination = Destination(h5out, self.path, storage, stored, overwrite, resume)
+        destination.check()
         # Read before the times, which are then among them: every frame is visited once.
-        columns = {} if destination is None else target.meta
+        columns = target.meta
         check_columns(columns, len(self))
         wanted = self._request(options, choice.level) if known is None else known
-        new_times = self._given_times(times, frame_interval)
+        new_times = options.given_times(len(self))
         advance = counting(count, max_count, 3 * len(self))
         source = self._source(progress).prepared(choice.preparation)
         resources = self._resources(source, memory, resume)
         name = name_of(source, wanted) if isinstance(wanted, EstimateRequest) else None
-        if destination is not None and name is not None:
+        if name is not None:
             _remember_what_was_found(destination, name)
             source = source.keeping(resources.plan.kept_bytes) if target is self else source
         found = self._obtain(source, wanted, resources, progress, advance)
-        if destination is not None:
-            if target is not self:
-                destination = replace(destination, source=target.path)
-                source = target._source(progress).prepared(choice.preparation)
-                # One may be in memory, which workers elsewhere do not see, and the other not.
-                resources = target._resources(source, memory, resume)
-            how = {"border_px": wanted.border_px, "max_factor": max_factor, **_in_words(choice, found)}
-            series = NewSeries(
-                bleach_corrected(lazy_series(source, resources.plan.block_bytes).fl, found),
-                columns if new_times is None else {**columns, "time": new_times.tolist()},
-                Provenance("bleach_correction", target._described(), how, found),
-                target.identifier,
-            )
-            write_series(series, destination, resources=resources, kept_as=name, progress=progress, on_stored=advance)
+        if target is not self:
+            destination = replace(destination, source=target.path)
+            source = target._source(progress).prepared(choice.preparation)
+            # One may be in memory, which workers elsewhere do not see, and the other not.
+            resources = target._resources(source, memory, resume)
+        how = {"border_px": wanted.border_px, "max_factor": max_factor, **_in_words(choice, found)}
+        series = NewSeries(
+            bleach_corrected(lazy_series(source, resources.plan.block_bytes).fl, found),
+            columns if new_times is None else {**columns, "time": new_times.tolist()},
+            Provenance("bleach_correction", target._described(), how, found),
+            target.identifier,
+        )
+        write_series(series, destination, resources=resources, keepsake_name=name, progress=progress, on_stored=advance)
         return _as_flimage_returns(found)
+
+    def _obtain(
+        self,
+        source: FrameSource,
+        wanted: BleachingEstimate | EstimateRequest,
+        resources: Resources,
+        progress: bool | None,
+        advance: Callable[[int], None],
+    ) -> BleachingEstimate:
+        """Make the estimate that is asked for, unless it is known."""
+        if isinstance(wanted, EstimateRequest):
+            return self._estimate(source, wanted, resources, progress, advance)
+        advance(2 * len(self))
+        return wanted
 
     def _to_correct(self, flscorr: "CorrectableFrames | None") -> "CorrectableFrames":
         """Return the frames to correct; refuse others that are not as many and as large as these."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,23 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
 from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of
-from .correction.models import RATIO, ModelLike
+from .correction.models import ModelLike
 from .correction.options import FACTOR, FitOptions, FrameSelection
-from .correction.preparation import Background, BackgroundChoice, Level, choose_background, values_in_words
+from .correction.preparation import Background, Level, choose_background
 from .errors import ParameterError, SeriesError
-from .estimate_options import EstimateOptions, as_mask, as_times, shared_background, statistics_named
+from .estimate_options import EstimateOptions, as_mask, shared_background, statistics_named
 from .lazy.block_runner import BlockRunner, workers_for
-from .lazy.estimation import EstimateRequest, estimate_once, with_image
+from .lazy.estimation import EstimateRequest
 from .lazy.frame_source import FrameSource
+from .lazy.percentile_image import known_level
+from .lazy.remembered_estimates import estimate_once
 from .lazy.tracing import background_and_traces
-from .notices import BleachingWarning, warn
 from .progress import both, ignore_progress, track
-from .running.budget import LARGEST_BLOCK, LARGEST_PART, plan_memory
-from .running.scheduling import Resources, leaves_parts
+from .running.scheduling import Resources
 from .sequence import FrameSequence, View
-
-#: Times are the same if they differ by less, relative to that from the first frame to the last.
-_SAME_TIMES = 0.01
 
 
 class EstimableFrames(FrameSequence[View]):
@@ -194,7 +190,7 @@ class EstimableFrames(FrameSequence[View]):
         source = self._source(progress).prepared(choice.preparation)
         with track(2 * len(self), "measuring", progress, frame_bytes=source.index.frames.image_bytes) as shown:
             runner = BlockRunner(shown.advance)
-            level = with_image(source, choice.level, runner)
+            level = known_level(source, choice.level, runner)
             _, found = background_and_traces(source, level, border_px, statistics, regions, runner)
         of_regions = found if labels is not None else found[..., 0]
         return of_regions[:, 0] if isinstance(trace, str) else of_regions
@@ -202,89 +198,14 @@ class EstimableFrames(FrameSequence[View]):
     def _request(self, options: EstimateOptions, background: Level) -> EstimateRequest:
         # As positions, so that the same frames named in another way make the same request.
         fit = replace(options.fit, exclude=options.fit.excluded(len(self)))
-        times = self._given_times(options.times, options.frame_interval)
+        times = options.given_times(len(self))
         if times is None:
             times = self._stored_times() if fit.needs_times else self.times
         return EstimateRequest(times, background, options.border_px, options.trace, fit)
 
-    def _known(self, estimate: BleachingEstimate | None, options: EstimateOptions) -> BleachingEstimate | None:
-        """Return an estimate that is given, with the background that is given; None if one is to be made."""
-        if estimate is None:
-            return None
-        if not isinstance(estimate, BleachingEstimate):
-            raise ParameterError(
-                f"estimate= must be a BleachingEstimate, not {type(estimate).__name__}: read one from a file with "
-                f"BleachingEstimate.from_json(Path(…).read_text())."
-            )
-        self._check_preparation(estimate, options)
-        known = options.applied_to(estimate, self._frame_shape())
-        self._check_estimate(known, options)
-        return known
-
-    def _choice(self, known: BleachingEstimate | None, options: EstimateOptions) -> BackgroundChoice:
-        """Return what is subtracted and how frames are prepared, for an estimate that is known or to be made."""
-        if known is None:
-            return options.choice(self._frame_shape())
-        choice = options.choice_for_known(self._frame_shape())
-        return replace(choice, in_words=choice.prepared_in_words or values_in_words(known.background))
-
-    def _check_preparation(self, estimate: BleachingEstimate, options: EstimateOptions) -> None:
-        """Refuse an estimate of frames that were prepared in another way."""
-        prepared = options.choice_for_known(self._frame_shape()).prepared_in_words
-        if estimate.prepared != prepared:
-            raise ParameterError(
-                f"the estimate was made from frames prepared with {estimate.prepared or 'nothing'}, these are with "
-                f"{prepared or 'nothing'}: give the same background=, dark= and flat=."
-            )
-
-    def _check_estimate(self, estimate: BleachingEstimate, options: EstimateOptions) -> None:
-        """Refuse an estimate that does not fit these frames; warn of one that was made at other times."""
-        if len(estimate.factors) != len(self):
-            raise ParameterError(
-                f"the estimate has factors for {len(estimate.factors)} frames; here are {len(self)}: give its model= "
-                f"and parameters= instead, for the same decay at the times of these frames."
-            )
-        times = self._given_times(options.times, options.frame_interval)
-        if estimate.model != RATIO and are_apart(estimate.times, self.times if times is None else times):
-            warn(
-                "the estimate was made at other times than those of these frames, which are corrected one by one as in "
-                "the estimate: give its model= and parameters= instead, for the same decay at these times.",
-                BleachingWarning,
-            )
-        if np.ndim(estimate.background) == 2 and np.shape(estimate.background) != self._frame_shape():
-            raise ParameterError(
-                f"the background of the estimate has shape {np.shape(estimate.background)}; the frames have "
-                f"{self._frame_shape()}: give theirs with background=."
-            )
-
-    def _obtain(
-        self,
-        source: FrameSource,
-        wanted: BleachingEstimate | EstimateRequest,
-        resources: Resources,
-        progress: bool | None,
-        advance: Callable[[int], None],
-    ) -> BleachingEstimate:
-        if isinstance(wanted, EstimateRequest):
-            return self._estimate(source, wanted, resources, progress, advance)
-        advance(2 * len(self))
-        return wanted
-
     def _frame_shape(self) -> tuple[int, int]:
         _, height, width = self.shape
         return height, width
-
-    def _given_times(self, times: ArrayLike | None, frame_interval: float | None) -> NDArray[np.float64] | None:
-        """Return the acquisition times from the argument that gives them, if there is one."""
-        if times is not None and frame_interval is not None:
-            raise ParameterError("give either times= or frame_interval=, not both.")
-        if times is not None:
-            return as_times(times, len(self))
-        if frame_interval is None:
-            return None
-        if not isinstance(frame_interval, Real) or not 0 < frame_interval < np.inf:
-            raise ParameterError(f"frame_interval={frame_interval!r} must be a positive number of seconds.")
-        return np.arange(len(self)) * np.float64(frame_interval)
 
     def _stored_times(self) -> NDArray[np.float64]:
         """Return the acquisition times that the frames carry; refuse frames without one."""
@@ -301,15 +222,7 @@ class EstimableFrames(FrameSequence[View]):
     def _resources(self, source: FrameSource, memory: int | str | None, resume: bool | None = None) -> Resources:
         n_frames, height, width = self.shape
         frame_bytes = height * width * source.fl_dtype.itemsize
-        workers = workers_for(source)
-        plan = plan_memory(
-            memory,
-            n_frames=n_frames,
-            frame_bytes=frame_bytes,
-            n_threads=workers.n_threads,
-            largest_block=LARGEST_PART if leaves_parts(workers, resume) else LARGEST_BLOCK,
-        )
-        return Resources(workers.limited_to(plan.n_threads), plan)
+        return Resources.planned(workers_for(source), memory, n_frames=n_frames, frame_bytes=frame_bytes, resume=resume)
 
     def _estimate(
         self,
@@ -323,11 +236,3 @@ class EstimableFrames(FrameSequence[View]):
         with track(n_steps, "estimating", progress, frame_bytes=frame_bytes) as shown:
             runner = BlockRunner.of(resources, both(shown.advance, advance))
             return estimate_once(source, request, runner)
-
-
-def are_apart(times: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-    """Tell whether frames were acquired at other times than some others (n,), each from the first on [s]."""
-    if not (np.isfinite(times).all() and np.isfinite(others).all()):
-        return False
-    elapsed, elapsed_of_others = times - times.min(), others - others.min()
-    return bool(np.abs(elapsed - elapsed_of_others).max() > _SAME_TIMES * elapsed.max())

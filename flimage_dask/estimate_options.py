@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -49,6 +50,24 @@ class EstimateOptions:
         self.trace.check_shape(frame_shape)
         background = default_background(self.trace.statistic) if self.background is None else self.background
         return choose_background(background, self.border_px, frame_shape, self.fields)
+
+    def given_times(self, n_frames: int) -> NDArray[np.float64] | None:
+        """Return the acquisition times (n,) [s] that are given, if they are.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if they are given twice, or are no times of as many frames.
+        """
+        if self.times is not None and self.frame_interval is not None:
+            raise ParameterError("give either times= or frame_interval=, not both.")
+        if self.times is not None:
+            return as_times(self.times, n_frames)
+        if self.frame_interval is None:
+            return None
+        if not isinstance(self.frame_interval, Real) or not 0 < self.frame_interval < np.inf:
+            raise ParameterError(f"frame_interval={self.frame_interval!r} must be a positive number of seconds.")
+        return np.arange(n_frames) * np.float64(self.frame_interval)
 
     def applied_to(self, estimate: BleachingEstimate, frame_shape: tuple[int, int]) -> BleachingEstimate:
         """Return a known estimate with the background of the frames it is applied to, if one is given.

@@ -13,7 +13,7 @@ from .correction.fields import Fields
 from .correction.histogram import check_variant, distribution, match_histograms
 from .correction.preparation import Background, BackgroundChoice, KnownLevel, choose_background
 from .correction.restoration import load_restoration
-from .errors import FrameNotFoundError, ParameterError
+from .errors import ParameterError
 from .estimable import EstimableFrames
 from .hdf5.backgrounds import NO_BACKGROUND, FittedBackground, SharedBackground, StoredBackground
 from .hdf5.encoding import Compression, Storage
@@ -21,7 +21,7 @@ from .hdf5.output import Output
 from .lazy.arrays import lazy_series
 from .lazy.block_runner import BlockRunner
 from .lazy.corrected import background_corrected
-from .lazy.estimation import with_image
+from .lazy.percentile_image import known_level
 from .positions import as_position
 from .progress import SharedCounter, counting
 from .running.destination import Destination
@@ -115,7 +115,7 @@ class ProcessableFrames(EstimableFrames[View]):
         source = self._source(progress).prepared(choice.field_preparation)
         resources = self._resources(source, memory, resume)
         runner = BlockRunner.of(resources)
-        found = with_image(source, choice.level, runner)
+        found = known_level(source, choice.level, runner)
         stored = _stored(choice, found)
         is_stored = stored is not NO_BACKGROUND
         frames = runner.lazy(source) if is_stored else background_corrected(source, found, border_px, runner)
@@ -264,10 +264,9 @@ class ProcessableFrames(EstimableFrames[View]):
         return fl.map_blocks(match_histograms, found, variant, dtype=fl.dtype, meta=fl._meta)
 
     def _position(self, reference: int) -> int:
-        index, n_frames = as_position(reference, "reference="), len(self)
-        if not -n_frames <= index < n_frames:
-            raise FrameNotFoundError(f"there is no frame {index}: {self!r}.")
-        return index % n_frames
+        index = as_position(reference, "reference=")
+        self._check_positions(np.array([index]))
+        return index % len(self)
 
     def _new_series(
         self,

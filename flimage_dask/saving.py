@@ -16,7 +16,7 @@ from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output, lead_to_one_file
 from .lazy.arrays import files_of
 from .running.destination import Destination, stored_type
-from .running.execution import NewSeries, write_series
+from .running.execution import NewSeries, check_frames, write_series
 from .running.provenance import Provenance
 from .sequence import FrameSequence
 
@@ -96,8 +96,7 @@ def to_hdf5(
     ...     fls.shape, float(fls.times[9])
     ((10, 64, 64), 9.0)
     """
-    if not isinstance(array, da.Array) or array.ndim != 3:
-        raise ParameterError(f"expected a dask array (frame, y, x), got {_described(array)}.")
+    check_frames(array)
     if not isinstance(like, FrameSequence | None):
         raise ParameterError(f"like= must be an open series, or a part of one, not {type(like).__name__}.")
     if not isinstance(meta, Mapping | None):
@@ -133,7 +132,3 @@ def _as_column(value: Any, n_frames: int) -> Column:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return list(value)
     return [value] * n_frames
-
-
-def _described(array: Any) -> str:
-    return f"one of shape {array.shape}" if isinstance(array, da.Array) else type(array).__name__

@@ -3,7 +3,6 @@
 import json
 import pickle
 import tracemalloc
-from collections import OrderedDict
 
 import dask
 import dask.array as da
@@ -14,7 +13,6 @@ from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import flimage_dask.lazy.estimation as estimation
 from flimage_dask import (
     BleachingEstimate,
     BleachingWarning,
@@ -28,7 +26,10 @@ from flimage_dask import (
 )
 from flimage_dask.correction.background import border_mask
 from flimage_dask.errors import ParameterError, UnfinishedRunError
+from flimage_dask.lazy import remembered_estimates
 from flimage_dask.lazy.block_runner import BlockRunner
+from flimage_dask.lazy.frame_source import FrameSource
+from flimage_dask.lazy.percentile_image import known_level
 from flimage_dask.running.part_run import PartRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:the correction factor reaches")
@@ -166,9 +167,9 @@ def corrected_with(path, background, **config):
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
 @pytest.mark.parametrize("frames_in_block", [1, 5, 100])
-def test_values_do_not_depend_on_scheduler_or_blocks(series_path, monkeypatch, background, scheduler, frames_in_block):
+def test_values_do_not_depend_on_scheduler_or_blocks(series_path, background, scheduler, frames_in_block):
     expected = corrected_with(series_path, background, scheduler="sync")
-    monkeypatch.setattr(estimation, "_kept", OrderedDict())
+    remembered_estimates.forget()
     chunk_size = frames_in_block * 24 * 30 * 4
     found = corrected_with(
         series_path, background, scheduler=scheduler, num_workers=2, **{"array.chunk-size": chunk_size}
@@ -178,9 +179,9 @@ def test_values_do_not_depend_on_scheduler_or_blocks(series_path, monkeypatch, b
 
 @pytest.mark.filterwarnings("ignore::flimage_dask.SchedulerWarning")
 @pytest.mark.parametrize("name", ["poly2o", "mode of a mask", "over time"])
-def test_other_processes_find_the_same_values(series_path, monkeypatch, name):
+def test_other_processes_find_the_same_values(series_path, name):
     expected = corrected_with(series_path, BACKGROUNDS[name], scheduler="sync")
-    monkeypatch.setattr(estimation, "_kept", OrderedDict())
+    remembered_estimates.forget()
     found = corrected_with(series_path, BACKGROUNDS[name], scheduler="processes", num_workers=2)
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
@@ -270,7 +271,7 @@ def test_an_image_over_time_is_made_in_strips_of_rows_in_bounded_memory(fls, mon
     whole = fls.background_corrected(TimePercentile(10, 5)).compute()
     runner = BlockRunner(stack_bytes=5 * 30 * 4 * 7)
     source = fls._source()
-    image = estimation.with_image(source, TimePercentile(10, 5), runner)
+    image = known_level(source, TimePercentile(10, 5), runner)
     assert asked == [(5, 24, 30), (5, 7, 30), (5, 7, 30), (5, 7, 30), (5, 3, 30)]
     assert np.array_equal((fls.raw_fl - image).astype(np.float32).compute(), whole)
     sample = fls.raw_fl.compute()[[0, 3, 6, 8, 11]]
@@ -303,10 +304,8 @@ def test_frames_that_are_corrected_instead_are_prepared_too(fls, tmp_path):
 
 def test_prepared_frames_that_fit_into_memory_are_prepared_once(fls, tmp_path, monkeypatch):
     prepared = []
-    real = estimation.FrameSource._prepared
-    monkeypatch.setattr(
-        estimation.FrameSource, "_prepared", lambda *args: prepared.extend(args[1].tolist()) or real(*args)
-    )
+    real = FrameSource._prepared
+    monkeypatch.setattr(FrameSource, "_prepared", lambda *args: prepared.extend(args[1].tolist()) or real(*args))
     fls.bleach_correction(tmp_path / "out.h5", BORDER, background=Profile("poly2o"))
     assert sorted(prepared) == list(range(12))
 
@@ -343,7 +342,7 @@ def test_the_output_names_the_background_and_the_fields(fls, tmp_path, backgroun
     ids=str,
 )
 def test_what_does_not_fit_is_refused_before_anything_is_read(fls, tmp_path, monkeypatch, options, message):
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", lambda *args: pytest.fail("estimated"))
     for call in (
         fls.bleach_corrected,
         fls.estimate_bleaching,

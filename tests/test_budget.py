@@ -69,7 +69,7 @@ def test_the_budget_and_the_size_of_blocks_may_stand_in_the_configuration():
 @pytest.mark.parametrize(
     ("memory", "message"),
     [
-        ("20 MiB", r"memory='20 MiB' is too little for frames of 1.00 MiB: give at least '\d+ MiB'"),
+        ("10 MiB", r"memory='10 MiB' is too little for frames of 1.00 MiB: give at least '\d+ MiB'"),
         ("much", "no size: give bytes or text such as '8 MiB'"),
         ("1e999 GB", "no size"),
         ([1], "no size"),
@@ -83,8 +83,34 @@ def test_a_budget_that_cannot_be_kept_is_refused_with_the_way_out(memory, messag
 
 def test_the_smallest_budget_that_a_message_names_is_enough():
     with pytest.raises(ParameterError) as caught:
-        plan("20 MiB")
+        plan("10 MiB")
     assert plan(str(caught.value).rpartition("'")[0].rpartition("'")[2]).n_threads == 1
+
+
+def test_large_frames_are_worked_on_rather_than_kept():
+    large = {"n_frames": 6, "frame_bytes": 64 * MIB, "n_threads": 2}
+    found = plan("1 GiB", **large)
+    assert found.n_threads == 2
+    assert found.kept_bytes > 5 * 64 * MIB - 64 * MIB
+    tight = plan("400 MiB", **large)
+    assert (tight.n_threads, tight.block_bytes) == (1, 64 * MIB)
+    assert 0 <= tight.kept_bytes < 64 * MIB
+    assert plan("330 MiB", **large).kept_bytes == 0
+
+
+def test_small_frames_are_not_done_one_by_one_in_little_memory():
+    assert plan("20 MiB", frame_bytes=MIB // 64).block_bytes > MIB // 4
+
+
+@given(memory=st.integers(1, 2**34), n_frames=st.integers(1, 1000), frame_bytes=st.integers(1, 2**29))
+def test_what_is_not_refused_stays_within_its_budget(memory, n_frames, frame_bytes):
+    try:
+        found = plan(memory, n_frames=n_frames, frame_bytes=frame_bytes)
+    except ParameterError:
+        assert memory < 5 * frame_bytes + 8 * MIB
+        return
+    assert found.predicted_bytes <= memory
+    assert min(found.kept_bytes, found.waiting_bytes) >= 0
 
 
 MEASURE = """
@@ -93,15 +119,27 @@ from flimage_dask import FLSeries
 from flimage_dask.running.budget import plan_memory
 from flimage_dask.memory import peak_memory
 
-path, out, memory = sys.argv[1:]
+path, warming_up, out, memory, dtype = sys.argv[1:]
+with FLSeries(h5file=warming_up, h5mode="r") as fls:
+    fls.bleach_correction(out, dtype=dtype)  # loads what is loaded late
 with FLSeries(h5file=path, h5mode="r") as fls:
-    fls[:4].bleach_correction(out, memory=memory, overwrite=True)  # loads what is loaded late
     before = peak_memory()
-    fls.bleach_correction(out, memory=memory, overwrite=True)
-    height, width = fls.shape[1:]
-    plan = plan_memory(memory, n_frames=len(fls), frame_bytes=4 * height * width, n_threads=2)
+    fls.bleach_correction(out, memory=memory or None, dtype=dtype, overwrite=True)
+    n_frames, height, width = fls.shape
+    plan = plan_memory(memory or None, n_frames=n_frames, frame_bytes=4 * height * width, n_threads=2)
 print(json.dumps([peak_memory() - before, plan.predicted_bytes]))
 """
+
+
+def measured_and_predicted(path, folder, memory, dtype="float32"):
+    """Correct a series on two threads in a process of its own."""
+    simulation = Simulation(n_frames=4, frame_shape=(512, 512))
+    warming_up = write_series_file(folder / "warming_up.h5", simulation.frames(0, 4), range(4))
+    environment = {"DASK_NUM_WORKERS": "2", "PATH": ""}
+    arguments = [str(path), str(warming_up), str(folder / "out.h5"), memory, dtype]
+    run = [sys.executable, "-W", "ignore", "-c", MEASURE, *arguments]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, env=environment)
+    return json.loads(done.stdout)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak memory exactly")
@@ -109,9 +147,21 @@ print(json.dumps([peak_memory() - before, plan.predicted_bytes]))
 def test_the_measured_peak_is_the_predicted_one(tmp_path, memory):
     frame = Simulation(n_frames=4, frame_shape=(512, 512)).frames(0, 1)[0]
     path = write_series_file(tmp_path / "long.h5", np.broadcast_to(frame, (120, 512, 512)), range(120))
-    environment = {"DASK_NUM_WORKERS": "2", "PATH": ""}
-    run = [sys.executable, "-W", "ignore", "-c", MEASURE, str(path), str(tmp_path / "out.h5"), memory]
-    done = subprocess.run(run, capture_output=True, text=True, check=True, env=environment)
-    measured, predicted = json.loads(done.stdout)
+    measured, predicted = measured_and_predicted(path, tmp_path, memory)
     # Threads seldom hold all at the same moment; what the allocator keeps for later comes on top.
     assert 0.4 * predicted < measured < 1.15 * predicted
+
+
+@pytest.fixture(scope="module")
+def large_path(tmp_path_factory):
+    """Return a file with six frames of 64 MiB."""
+    noise = np.random.default_rng(0).random((4096, 4096), np.float32)
+    frames = (noise + 100 * np.float32(0.8) ** number for number in range(6))
+    return write_series_file(tmp_path_factory.mktemp("large") / "large.h5", frames, range(6))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak memory exactly")
+@pytest.mark.parametrize(("memory", "dtype"), [("", "float32"), ("", "uint16"), ("330 MiB", "float32")])
+def test_large_frames_take_no_more_than_predicted(large_path, tmp_path, memory, dtype):
+    measured, predicted = measured_and_predicted(large_path, tmp_path, memory, dtype)
+    assert 0.4 * predicted < measured < predicted

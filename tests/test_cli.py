@@ -277,6 +277,15 @@ def test_too_few_frames_are_a_failure_of_the_data(recorded, out):
     assert list(out.parent.iterdir()) == []
 
 
+def test_an_estimate_keeps_to_the_memory_it_is_given(recorded, monkeypatch):
+    asked, real = [], FLSeries.estimate_bleaching
+    monkeypatch.setattr(FLSeries, "estimate_bleaching", lambda *a, **k: asked.append(k["memory"]) or real(*a, **k))
+    assert run("estimate", recorded, "--memory", "100 MiB").exit_code == 0
+    assert run("estimate", recorded).exit_code == 0
+    assert asked == ["100 MiB", None]
+    assert "give at least" in run("estimate", recorded, "--memory", "1 MiB").stderr
+
+
 @pytest.mark.parametrize("frames", [[], ["--frames", ":3"]], ids=["all", "some"])
 @pytest.mark.parametrize("command", ["estimate", "correct", "background", "match", "denoise"])
 def test_a_file_without_frames_is_an_error_in_words_of_the_command_line(tmp_path, out, command, frames):

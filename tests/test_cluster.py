@@ -20,7 +20,7 @@ from flimage_dask import BleachingEstimate, FLImage, FLSeries, SchedulerWarning,
 from flimage_dask.errors import ClusterError, FileError, OutputExistsError, UnfinishedRunError
 from flimage_dask.hdf5.leftovers import find_leftovers
 from flimage_dask.hdf5.parts import PartFolder
-from flimage_dask.lazy import estimation
+from flimage_dask.lazy import remembered_estimates
 from flimage_dask.running import cluster
 from flimage_dask.running.block_tasks import BlockTasks
 from flimage_dask.running.cluster import Cluster
@@ -61,14 +61,14 @@ def fls(path):
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered():
-    estimation._kept.clear()
+    remembered_estimates.forget()
 
 
 def on_threads(function):
-    estimation._kept.clear()
+    remembered_estimates.forget()
     with dask.config.set(scheduler="threads"):
         result = function()
-    estimation._kept.clear()
+    remembered_estimates.forget()
     return result
 
 
@@ -323,7 +323,7 @@ def first_and_time_of(block, first):
 
 
 def test_blocks_are_done_in_the_order_of_the_frames(client):
-    frames = Cluster(client).prepared(da.from_array(np.arange(200.0)[:, None, None], chunks=(1, 1, 1)) + 1)
+    frames = Cluster(client).with_shared_values(da.from_array(np.arange(200.0)[:, None, None], chunks=(1, 1, 1)) + 1)
     done = [result for _, result in Cluster(client).run(frames, range(3, 200), first_and_time_of)]
     order = [first for first, _ in sorted(done, key=lambda pair: pair[1])]
 
@@ -355,7 +355,27 @@ def test_workers_that_do_not_see_the_folder_are_named(client, tmp_path, monkeypa
     with pytest.raises(
         ClusterError, match=r"the worker tcp://127.0.0.1:\d+ on 'far' does not see .* file system that all"
     ):
-        Cluster(client).check(tmp_path)
+        Cluster(client).check_folder(tmp_path)
+
+
+def test_a_worker_without_the_package_is_named(client, tmp_path, monkeypatch):
+    without = {"packages": {"flimage_dask": None}}
+    found = {"client": {"packages": {"flimage_dask": "2.0"}}, "workers": {"tcp://far:1": without}}
+    monkeypatch.setattr(client, "get_versions", lambda packages: found)
+    with pytest.raises(ClusterError, match=r"the worker tcp://far:1 has no flimage_dask; this process has 2\.0: inst"):
+        Cluster(client).check_folder(tmp_path)
+
+
+def test_a_series_behind_a_url_is_not_estimated_by_workers_of_another_version(client, path, web, monkeypatch):
+    web.files["series.h5"] = path.read_bytes()
+    versions = client.get_versions(packages=["flimage_dask"])
+    versions["client"]["packages"]["flimage_dask"] = "another"
+    monkeypatch.setattr(client, "get_versions", lambda packages: versions)
+    with (
+        FLSeries(h5file=f"{web.url}series.h5", h5mode="r") as fls,
+        pytest.raises(ClusterError, match="this process has another: install the same version"),
+    ):
+        fls.intensities()
 
 
 def test_a_folder_that_the_system_refuses_to_look_into_is_a_problem(tmp_path):
@@ -434,8 +454,8 @@ def test_an_estimate_is_not_made_again(client, fls, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt) as caught:
             fls.bleach_correction(path, BORDER)
     assert "resume=True" in caught.value.__notes__[0]
-    estimation._kept.clear()
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", None)
+    remembered_estimates.forget()
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", None)
     found = fls.bleach_correction(path, BORDER, resume=True)
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
     assert np.array_equal(values(path), values(tmp_path / "threads.h5"))
@@ -447,8 +467,8 @@ def interrupt(*arguments):
 
 def test_threads_go_on_with_the_larger_blocks_of_workers(client, fls, tmp_path, monkeypatch):
     path, frame_bytes = tmp_path / "out.h5", fls[0].fl.nbytes
-    monkeypatch.setattr("flimage_dask.estimable.LARGEST_BLOCK", frame_bytes)
-    monkeypatch.setattr("flimage_dask.estimable.LARGEST_PART", 3 * frame_bytes)
+    monkeypatch.setattr("flimage_dask.running.scheduling.LARGEST_BLOCK", frame_bytes)
+    monkeypatch.setattr("flimage_dask.running.scheduling.LARGEST_PART", 3 * frame_bytes)
     with monkeypatch.context() as patch:
         patch.setattr("flimage_dask.hdf5.writer.SeriesWriter.store", interrupt)
         with pytest.raises(KeyboardInterrupt):

@@ -5,7 +5,6 @@ import multiprocessing
 import pickle
 import threading
 import warnings
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +16,6 @@ import numpy as np
 import pytest
 from distributed import Client
 
-import flimage_dask.lazy.estimation as estimation
 from flimage_dask import BleachingEstimate, BleachingWarning, FLImage, FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.correction.models import AMPLITUDE, OFFSET, RATE, DecayModel
 from flimage_dask.correction.trace import Band
@@ -30,6 +28,7 @@ from flimage_dask.errors import (
     SeriesError,
 )
 from flimage_dask.hdf5.reader import ByteRangeReader
+from flimage_dask.lazy import estimation, remembered_estimates
 from flimage_dask.running.provenance import Provenance
 
 from .conftest import make_bleaching_frames, write_series_file
@@ -107,13 +106,13 @@ def test_the_lazy_result_is_what_is_written(fls, tmp_path):
 
 
 def test_nothing_is_read_before_something_is_computed(fls, monkeypatch):
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", lambda *args: pytest.fail("estimated"))
     fls.bleach_corrected(BORDER)
 
 
 def test_several_lazy_uses_share_one_estimate(fls, monkeypatch):
-    calls, real = [], estimation.estimate
-    monkeypatch.setattr(estimation, "estimate", lambda *args: calls.append(1) or real(*args))
+    calls, real = [], remembered_estimates.estimate
+    monkeypatch.setattr(remembered_estimates, "estimate", lambda *args: calls.append(1) or real(*args))
     first, second = fls.bleach_corrected(BORDER), fls.bleach_corrected(BORDER)
     assert first.name == second.name
     dask.compute(first.sum(), second[3], fls.bleach_corrected(BORDER)[::2].max())
@@ -134,7 +133,7 @@ def test_an_estimate_serves_another_series(fls):
 
 def test_an_estimate_that_is_given_is_applied_and_recorded(fls, tmp_path, monkeypatch):
     estimate = BleachingEstimate.from_json(fls.estimate_bleaching(BORDER, model="auto").to_json())
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", lambda *args: pytest.fail("estimated"))
     with multiprocessing.Manager() as manager:
         count, max_count = manager.Value("i", 0), manager.Value("i", 0)
         found = fls.bleach_correction(tmp_path / "out.h5", 1, count=count, max_count=max_count, estimate=estimate)
@@ -348,8 +347,8 @@ def test_the_estimate_reads_each_frame_once_and_answers_as_if_it_read_it_twice(l
     with FLSeries(h5file=long_path, h5mode="r") as fls:
         once = fls.estimate_bleaching(BORDER)
         n_once = sum(n_read)
-        monkeypatch.setattr(estimation, "_KEPT_ESTIMATES", 0)
-        monkeypatch.setattr(estimation, "_kept", OrderedDict())
+        monkeypatch.setattr(remembered_estimates, "_KEPT_ESTIMATES", 0)
+        remembered_estimates.forget()
         monkeypatch.setattr(estimation, "_expected_band", lambda *args: None)
         twice = fls.estimate_bleaching(BORDER)
     assert n_once == 130 + 16
@@ -360,7 +359,7 @@ def test_the_estimate_reads_each_frame_once_and_answers_as_if_it_read_it_twice(l
 
 def estimate_both(monkeypatch, *series):
     """Estimate two series in threads, and tell whether both were at it at a time, and how many estimates were made."""
-    real, made, meeting = estimation.estimate, [], threading.Barrier(2)
+    real, made, meeting = remembered_estimates.estimate, [], threading.Barrier(2)
 
     def meet(*arguments):
         made.append(1)
@@ -368,8 +367,8 @@ def estimate_both(monkeypatch, *series):
             meeting.wait(1.0)
         return real(*arguments)
 
-    monkeypatch.setattr(estimation, "_kept", OrderedDict())
-    monkeypatch.setattr(estimation, "estimate", meet)
+    remembered_estimates.forget()
+    monkeypatch.setattr(remembered_estimates, "estimate", meet)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda fls: fls.estimate_bleaching(BORDER), series))
     return not meeting.broken, len(made)
@@ -378,7 +377,7 @@ def estimate_both(monkeypatch, *series):
 def test_estimates_of_unrelated_series_do_not_wait_for_each_other(fls, long_path, monkeypatch):
     with FLSeries(h5file=long_path, h5mode="r") as other:
         assert estimate_both(monkeypatch, fls, other) == (True, 2)
-    assert len(estimation._locks) == 0
+    assert len(remembered_estimates._locks) == 0
 
 
 def test_an_estimate_that_two_ask_for_at_once_is_made_once(fls, monkeypatch):
@@ -479,9 +478,9 @@ def corrected_with(path, **config):
 @pytest.mark.filterwarnings("ignore::flimage_dask.SchedulerWarning")
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
 @pytest.mark.parametrize("frames_in_block", [1, 5, 100])
-def test_values_do_not_depend_on_scheduler_or_blocks(series_path, scheduler, frames_in_block, monkeypatch):
+def test_values_do_not_depend_on_scheduler_or_blocks(series_path, scheduler, frames_in_block):
     expected = corrected_with(series_path, scheduler="sync")
-    monkeypatch.setattr(estimation, "_kept", OrderedDict())
+    remembered_estimates.forget()
     block_bytes = frames_in_block * 24 * 30 * 4
     found = corrected_with(series_path, scheduler=scheduler, num_workers=2, **{"array.chunk-size": block_bytes})
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -543,7 +542,7 @@ def test_the_same_frames_named_in_another_way_share_an_estimate(fls):
 
 
 def test_an_unknown_model_is_refused_before_anything_is_read(fls, monkeypatch):
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", lambda *args: pytest.fail("estimated"))
     with pytest.raises(ParameterError, match="model='cubic'"):
         fls.bleach_corrected(BORDER, model="cubic")
     with pytest.raises(ParameterError, match="exclude= names 12"):
@@ -552,9 +551,9 @@ def test_an_unknown_model_is_refused_before_anything_is_read(fls, monkeypatch):
 
 @pytest.mark.parametrize("memory", ["64 MiB", 100_000_000, None])
 @pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
-def test_memory_and_scheduler_do_not_change_a_bit(fls, tmp_path, monkeypatch, memory, scheduler):
+def test_memory_and_scheduler_do_not_change_a_bit(fls, tmp_path, memory, scheduler):
     fls.bleach_correction(tmp_path / "expected.h5", BORDER)
-    monkeypatch.setattr(estimation, "_kept", OrderedDict())
+    remembered_estimates.forget()
     with dask.config.set(scheduler=scheduler, num_workers=3):
         fls.bleach_correction(tmp_path / "out.h5", BORDER, memory=memory)
     assert np.array_equal(values(tmp_path / "out.h5"), values(tmp_path / "expected.h5"))
@@ -606,7 +605,7 @@ def test_the_user_chooses_how_frames_are_stored_and_the_output_tells(fls, tmp_pa
 
 
 def test_a_storage_that_cannot_be_had_is_refused_before_anything_is_read(fls, tmp_path, monkeypatch):
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", lambda *args: pytest.fail("estimated"))
     with pytest.raises(ParameterError, match="compression='rar'"):
         fls.bleach_correction(tmp_path / "out.h5", BORDER, compression="rar")
     assert list(tmp_path.glob("*out*")) == []
@@ -739,7 +738,7 @@ def test_an_estimate_is_the_same_whether_or_not_frames_stay_in_memory(tmp_path):
     path = write_series_file(tmp_path / "series.h5", frames, times)
     traces = []
     for made_alone in (False, True):
-        estimation._kept.clear()
+        remembered_estimates.forget()
         with FLSeries(h5file=path, h5mode="r") as fls:
             if made_alone:
                 fls.estimate_bleaching(BORDER)
@@ -762,7 +761,7 @@ def test_a_lazy_array_does_not_follow_the_arrays_of_its_arguments(fls):
     image, times = np.full(fls.shape[1:], 9.0), np.arange(12.0)
     lazy = fls.bleach_corrected(BORDER, background=image, times=times), fls.background_corrected(image, BORDER)
     expected = [array.compute() for array in lazy]
-    estimation._kept.clear()
+    remembered_estimates.forget()
     image[:], times[:] = 0, 0
     assert all(np.array_equal(array.compute(), values) for array, values in zip(lazy, expected, strict=True))
 

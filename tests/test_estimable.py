@@ -160,7 +160,7 @@ def test_the_intensity_of_whole_frames_is_the_trace_of_an_estimate(fls, trace):
     ],
 )
 def test_a_bad_trace_is_refused_before_anything_is_read(fls, monkeypatch, options, match):
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", lambda *args: pytest.fail("estimated"))
     for method in (fls.estimate_bleaching, fls.bleach_corrected):
         with pytest.raises(ParameterError, match=match):
             method(BORDER, **options)

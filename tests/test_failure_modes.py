@@ -382,7 +382,7 @@ def test_floating_output_counts_nothing(noisy_path, tmp_path):
 
 
 def test_a_type_that_is_none_is_refused_before_anything_is_read(noisy_path, tmp_path, monkeypatch):
-    monkeypatch.setattr("flimage_dask.lazy.estimation.estimate", lambda *args: pytest.fail("estimated"))
+    monkeypatch.setattr("flimage_dask.lazy.remembered_estimates.estimate", lambda *args: pytest.fail("estimated"))
     with FLSeries(h5file=noisy_path, h5mode="r") as fls:
         for dtype in ("complex64", "bool", "nonsense", "U3"):
             with pytest.raises(ParameterError, match="dtype="):

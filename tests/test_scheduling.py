@@ -1,6 +1,8 @@
 """Whoever computes, no more blocks are worked on at a time than the memory of a run allows."""
 
+import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ from distributed import Client
 
 from flimage_dask import FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.process_local import ProcessLocal
+from flimage_dask.progress import ignore_progress
 from flimage_dask.running.scheduling import ThisProcess, active_workers
 
 N_THREADS = 6
@@ -72,7 +75,7 @@ def test_the_threads_are_those_of_the_scheduler():
 def test_no_more_blocks_are_worked_on_than_threads_may_work(n_threads):
     frames = da.random.default_rng(0).normal(size=(48, 4, 4), chunks=(2, -1, -1))
     at_work, told = AtWork(), []
-    sums = active_workers().limited_to(n_threads).measure(frames, at_work, (), told.append)
+    sums = active_workers().limited_to(n_threads).apply(frames, at_work, (), told.append)
     assert at_work.most <= n_threads
     assert np.array_equal(np.concatenate(sums), frames.compute().sum(axis=(1, 2)))
     assert sum(told) == 48
@@ -93,6 +96,13 @@ def test_a_run_within_little_memory_gives_the_same_file(tmp_path, resume):
     assert np.array_equal(found, expected)
 
 
+def test_the_memory_that_a_run_may_take_is_logged_before_it_starts(tmp_path, caplog):
+    with caplog.at_level(logging.DEBUG, logger="flimage_dask.running.scheduling"):
+        to_hdf5(da.ones((6, 512, 512), chunks=(1, -1, -1)), tmp_path / "out.h5")
+    (record,) = caplog.records
+    assert re.match(r"a run of 6 frames may add \d+\.\d\d MiB to a process: MemoryPlan\(block", record.message)
+
+
 def stored(path):
     with FLSeries(h5file=path, h5mode="r") as fls, dask.config.set(scheduler="synchronous"):
         return fls.raw_fl.compute()
@@ -101,7 +111,7 @@ def stored(path):
 def test_threads_that_are_asked_for_are_none_of_a_pool_whose_threads_may_wait_for_them():
     frames = da.ones((4, 2, 2), chunks=(1, -1, -1))
     with ThreadPoolExecutor(1, thread_name_prefix="pool of the user") as pool, dask.config.set(pool=pool):
-        names = ThisProcess(scheduler="threads").measure(frames, name_of_thread, (), lambda n_frames: None)
+        names = ThisProcess(scheduler="threads").apply(frames, name_of_thread, (), ignore_progress)
     assert len(names) == 4
     assert not any("pool of the user" in name for name in names)
 

@@ -15,7 +15,6 @@ from .options import (
     input_and_output,
     json_option,
     output_options,
-    read_text,
 )
 from .workers import worker_options
 from .writing import write_from
@@ -81,7 +80,9 @@ def correct(
     from ..view.run import correction_text
 
     def write(chosen: "CorrectableFrames") -> None:
-        estimate = None if known is None else BleachingEstimate.from_json(read_text(known))
+        # Whatever is in the file: what is no text is no estimate either.
+        text = None if known is None else known.read_text(encoding="utf-8", errors="replace")
+        estimate = None if text is None else BleachingEstimate.from_json(text)
         chosen.bleach_correction(target, estimate=estimate, dtype=dtype, **how, **written)
 
     run = write_from(source, target, frames, write)

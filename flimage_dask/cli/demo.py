@@ -33,7 +33,7 @@ def demo(folder: Path, n_frames: int, size: int, seed: int, overwrite: bool) -> 
     from ..series import FLSeries
     from ..simulate import Simulation
     from ..view.picture import draw_correction
-    from ..view.run import Run, demo_text
+    from ..view.run import RunReport, demo_text
 
     if n_frames < EXPONENTIAL.min_frames:
         raise ParameterError(
@@ -60,7 +60,7 @@ def demo(folder: Path, n_frames: int, size: int, seed: int, overwrite: bool) -> 
         click.echo("correcting them\n")
         started = perf_counter()
         series.bleach_correction(corrected_file, overwrite=overwrite)
-        run = Run.of(corrected_file, series.origin, perf_counter() - started)
+        run = RunReport.of(corrected_file, series.origin, perf_counter() - started)
         estimate = series.estimate_bleaching(progress=False)  # remembered
         with FLSeries(h5file=corrected_file, h5mode="r") as corrected:
             draw_correction(picture, series.raw_fl, corrected.fl, estimate, title="Bleaching of simulated cells")

@@ -14,6 +14,7 @@ from .options import (
     estimate_options,
     examples,
     frames_option,
+    memory_option,
 )
 from .workers import worker_options
 
@@ -30,6 +31,7 @@ from .workers import worker_options
 @frames_option
 @click.option("--json", "json_file", metavar="JSON", type=PATH, help="Write the estimate into this file; - for here.")
 @click.option("--plot", "picture", metavar="PNG", type=PATH, help="Draw trace, fit, factors and residuals.")
+@memory_option
 @worker_options
 @traceback_option
 def estimate(
@@ -38,6 +40,7 @@ def estimate(
     frames: slice | None,
     json_file: Path | None,
     picture: Path | None,
+    memory: str | None,
 ) -> None:
     """Fit the decay of the series FILE, and write nothing but what is asked for.
 
@@ -59,7 +62,7 @@ def estimate(
         check_output(path, None, overwrite=True)
     with warnings_in_one_line(), FLSeries(h5file=file, h5mode="r") as series:
         origin = str(series.origin)
-        found = chosen_frames(series, frames).estimate_bleaching(**how)
+        found = chosen_frames(series, frames).estimate_bleaching(**how, memory=memory)
     if picture is not None:
         found.plot(picture, title=Path(origin).name)
     if json_file == Path("-"):

@@ -120,6 +120,9 @@ frames_option = click.option(
 frame_interval_option = click.option(
     "--frame-interval", metavar="SECONDS", type=float, help="Time from frame to frame, if the file has no times [s]."
 )
+memory_option = click.option(
+    "--memory", metavar="SIZE", help="What the run may take, such as '1 GiB'. By default some 350 MiB on two cores."
+)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 _OUTPUT = ("compression", "level", "shuffle", "memory", "overwrite", "resume")
 _output_options = (
@@ -137,9 +140,7 @@ _output_options = (
         default=None,
         help="Group bytes of equal significance. By default what makes a sample of OUT smaller.",
     ),
-    click.option(
-        "--memory", metavar="SIZE", help="What the run may take, such as '1 GiB'. By default some 350 MiB on two cores."
-    ),
+    memory_option,
     overwrite_option,
     click.option(
         "--resume/--no-resume",
@@ -273,8 +274,3 @@ def chosen_frames(series: "FLSeries", frames: slice | None) -> "CorrectableFrame
         written = ":".join("" if part is None else str(part) for part in (frames.start, frames.stop, frames.step))
         raise ParameterError(f"--frames {written.removesuffix(':')} chooses none of the {len(series)} frames.")
     return view
-
-
-def read_text(file: Path) -> str:
-    """Read a text file, whatever is in it."""
-    return file.read_text(encoding="utf-8", errors="replace")

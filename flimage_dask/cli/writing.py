@@ -10,10 +10,12 @@ from .options import chosen_frames
 
 if TYPE_CHECKING:
     from ..correctable import CorrectableFrames
-    from ..view.run import Run
+    from ..view.run import RunReport
 
 
-def write_from(source: str, target: Path, frames: slice | None, write: Callable[["CorrectableFrames"], None]) -> "Run":
+def write_from(
+    source: str, target: Path, frames: slice | None, write: Callable[["CorrectableFrames"], None]
+) -> "RunReport":
     """Let a command write a series, and tell how it went.
 
     Parameters
@@ -28,10 +30,10 @@ def write_from(source: str, target: Path, frames: slice | None, write: Callable[
         Writes the target from these frames.
     """
     from ..series import FLSeries
-    from ..view.run import Run
+    from ..view.run import RunReport
 
     with warnings_in_one_line(), FLSeries(h5file=source, h5mode="r") as series:
         chosen = chosen_frames(series, frames)
         started = perf_counter()
         write(chosen)
-        return Run.of(target, series.origin, perf_counter() - started)
+        return RunReport.of(target, series.origin, perf_counter() - started)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from .background import BackgroundValues
 from .choice import Choice, exceeds_noise
 from .decay_model import DecayModel
 from .factors import Factors
@@ -67,6 +68,18 @@ def of_dark_frames(trace: Array, used: NDArray[np.bool_]) -> tuple[str, ...]:
     return (
         f"the intensity is negative in {dark.size} of {len(trace)} frames, first in frame {dark[0]}: "
         "their background is too high.",
+    )
+
+
+def of_unknown_backgrounds(background: BackgroundValues) -> tuple[str, ...]:
+    """Name the frames whose own background nobody knows."""
+    unknown = np.flatnonzero(np.isnan(background))
+    if np.ndim(background) != 1 or unknown.size == 0:
+        return ()
+    frames = "1 frame" if len(unknown) == 1 else f"{len(unknown)} frames"
+    return (
+        f"the background of {frames} is unknown, first of frame {unknown[0]}: no pixel of its region is finite, and "
+        f"all pixels of a frame less it are NaN. Give another region=, or one background= for all frames.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ParameterError
+from ..errors import ParameterError, SeriesError
 
 #: Background in counts: one number, one number a frame (n,), or one image (y, x) for all frames.
 BackgroundValues: TypeAlias = float | NDArray[Any]
@@ -97,6 +97,19 @@ def border_means(block: NDArray[Any], border_px: int) -> NDArray[np.float64]:
         elif (finite := pixels[np.isfinite(pixels)]).size:
             means[index] = finite.mean()
     return means
+
+
+def mean_background(means: NDArray[np.float64]) -> float:
+    """Return the background that all frames share, from the means of their borders (n,).
+
+    Raises
+    ------
+    SeriesError
+        (a ValueError) if no frame has a finite pixel in its border.
+    """
+    if np.isnan(means).all():
+        raise SeriesError("no frame has a finite pixel in its border: give the background as a number.")
+    return float(np.nanmean(means))
 
 
 def frame_backgrounds(background: BackgroundValues, block: NDArray[Any]) -> Iterable[Any]:

@@ -126,7 +126,9 @@ def choose_encoding(
     storage: Storage, block: NDArray[Any], dtype: np.dtype[Any], background: StoredBackground
 ) -> tuple[ChunkEncoding | HDF5Encoding, float]:
     """Choose by all images of the first, the middle and the last frame of a block; see `Storage.choose`."""
-    some, _ = in_type(block[sorted({0, len(block) // 2, len(block) - 1})], dtype)
+    n_frames = len(block)
+    # A large frame is not copied to be sampled.
+    some, _ = in_type(block if n_frames < 4 else block[[0, n_frames // 2, n_frames - 1]], dtype)
     return storage.choose([contiguous(image, dtype)[0] for image in background.images(some, dtype)])
 
 

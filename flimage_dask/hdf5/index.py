@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import SeriesError
 from ..memory import memory_of_machine
+from ..progress import ignore_progress
 from .files import noticing_damage
 from .filters import DEFLATE, SHUFFLE, FilterPipeline
 from .layout import BACKGROUNDS, RAW, frame_name, unopened_error, where
@@ -124,7 +125,7 @@ class SeriesIndex:
 
 
 def index_series(
-    group: h5py.Group, numbers: NDArray[np.int64], on_frames: Callable[[int], None] = lambda n_frames: None
+    group: h5py.Group, numbers: NDArray[np.int64], on_frames: Callable[[int], None] = ignore_progress
 ) -> SeriesIndex:
     """Find the frames ``fli_k`` of a series, k in `numbers`, and their background images.
 
@@ -150,7 +151,7 @@ def index_images(
     numbers: NDArray[np.int64],
     name: str,
     shape: tuple[int, int] | None = None,
-    on_frames: Callable[[int], None] = lambda n_frames: None,
+    on_frames: Callable[[int], None] = ignore_progress,
 ) -> ImageIndex:
     """Find the dataset `name` of some frames; all must have one shape, which is `shape` if that is given.
 

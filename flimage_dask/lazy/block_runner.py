@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hdf5.local import LocalFile
+from ..progress import ignore_progress
 from ..running.cluster import Cluster
 from ..running.scheduling import Resources, ThisProcess, Workers, active_workers, threads_because
 from .arrays import lazy_series
 from .frame_source import FrameSource
-from .percentile_image import STACK_BYTES
+
+# All frames of some rows that are in memory at a time for an image over time.
+_STACK_BYTES = 64 << 20
 
 
 class BlockRunner:
@@ -32,10 +35,10 @@ class BlockRunner:
 
     def __init__(
         self,
-        on_frames: Callable[[int], None] = lambda n_frames: None,
+        on_frames: Callable[[int], None] = ignore_progress,
         workers: Workers | None = None,
         block_bytes: int | None = None,
-        stack_bytes: int = STACK_BYTES,
+        stack_bytes: int = _STACK_BYTES,
     ) -> None:
         self.on_frames = on_frames
         self.stack_bytes = stack_bytes
@@ -43,7 +46,7 @@ class BlockRunner:
         self._block_bytes = block_bytes
 
     @classmethod
-    def of(cls, resources: Resources, on_frames: Callable[[int], None] = lambda n_frames: None) -> "BlockRunner":
+    def of(cls, resources: Resources, on_frames: Callable[[int], None] = ignore_progress) -> "BlockRunner":
         """Make a runner that keeps to the memory of a run."""
         plan = resources.plan
         return cls(on_frames, resources.workers, plan.block_bytes, plan.kept_bytes // 2)
@@ -57,13 +60,13 @@ class BlockRunner:
     ) -> list[Any]:
         """Apply a function to every block of frames that are made from a source, in the order of the frames."""
         workers = self._workers or workers_for(source)
-        return workers.measure(fl, _measure_block, (function, arguments), self.on_frames)
+        return workers.apply(fl, _measure_block, (function, arguments), self.on_frames)
 
     def measure_raw(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Apply a function to the positions and the raw images of every block of a source; see `measure`."""
         workers = self._workers or workers_for(source)
         raw = lazy_series(source, self._block_bytes).raw_fl
-        return workers.measure(raw, _measure_raw_block, (function, arguments), self.on_frames)
+        return workers.apply(raw, _measure_raw_block, (function, arguments), self.on_frames)
 
     def lazy(self, source: FrameSource) -> da.Array:
         """Return the frames of a source in blocks of this runner's size."""
@@ -90,13 +93,14 @@ def workers_for(source: FrameSource) -> ThisProcess | Cluster:
     Raises
     ------
     ClusterError
-        (an OSError) if a worker cannot read its file.
+        (an OSError) if a worker has another version of this package, or cannot read the file of the source.
     """
     workers = active_workers()
     if not isinstance(workers, Cluster):
         return workers
     if source.stamp is None:
         return threads_because("the series is in the memory of this process, which no worker of the cluster sees")
+    workers.check_versions()
     if isinstance(source.stamp, LocalFile):
         workers.check_input(source.stamp.path)
     return workers

@@ -10,15 +10,14 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from ..correction.applying import correct
-from ..correction.background import BackgroundValues, border_means
+from ..correction.background import BackgroundValues, border_means, mean_background
 from ..correction.bleaching import BleachingEstimate
 from ..correction.levels import FrameLevels
 from ..correction.preparation import Level
 from ..notices import ClippingWarning, warn
 from .block_runner import BlockRunner
-from .estimation import with_image
 from .frame_source import FrameSource
-from .tracing import mean_background
+from .percentile_image import known_level
 
 
 def bleach_corrected(fl: da.Array, estimate: BleachingEstimate | Delayed) -> da.Array:
@@ -87,7 +86,7 @@ def background_corrected(source: FrameSource, background: Level, border_px: int,
     runner
         Measures it.
     """
-    fl, level = runner.lazy(source), with_image(source, background, runner)
+    fl, level = runner.lazy(source), known_level(source, background, runner)
     if isinstance(level, FrameLevels):
         return fl.map_blocks(_subtract_own_level, _shared(level), dtype=fl.dtype, meta=fl._meta)
     if isinstance(level, str):

@@ -1,33 +1,25 @@
 """The estimate of bleaching of a lazy series: its background, its trace and the fit, in bounded memory."""
 
 import logging
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
-from weakref import WeakValueDictionary
 
-import dask
 import numpy as np
-from dask.base import tokenize
-from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from ..correction.background import BackgroundValues, border_means
+from ..correction.advice import of_unknown_backgrounds
+from ..correction.background import BackgroundValues, border_means, mean_background
 from ..correction.bleaching import BleachingEstimate, estimate_bleaching
 from ..correction.intensity import TraceOptions
 from ..correction.levels import FrameLevels
 from ..correction.options import FitOptions
-from ..correction.over_time import TimePercentile
 from ..correction.preparation import KnownLevel, Level, is_constant
 from ..correction.trace import Band, BandSums, band_sums, positive_sums
-from ..notices import BleachingWarning, warn
-from ..running.scheduling import ThisProcess
 from .block_runner import BlockRunner
 from .frame_source import FrameSource
-from .percentile_image import image_over_time
-from .tracing import CountingRunner, Runner, background_and_traces, mean_background
+from .percentile_image import known_level
+from .pixel_counting import CountingRunner
+from .tracing import Runner, background_and_traces
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +73,7 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
     frames tell within which band of counts that mean will lie, each frame is read once and
     reduced to what its sum needs for any background within the band; otherwise it is read twice.
     """
-    level = with_image(source, request.background, runner)
+    level = known_level(source, request.background, runner)
     counting = CountingRunner(runner, request.trace)
     if request.trace.is_flimages:
         background, trace = _background_and_sums_of(source, level, request.border_px, counting)
@@ -105,28 +97,8 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
         trace_kind=request.trace.in_words,
         prepared="" if source.preparation is None else source.preparation.in_words,
         pixels=pixels,
-        warnings=found.warnings + texts + _what_is_unknown(background),
+        warnings=found.warnings + texts + of_unknown_backgrounds(background),
     )
-
-
-def _what_is_unknown(background: BackgroundValues) -> tuple[str, ...]:
-    """Name the frames whose own background nobody knows."""
-    unknown = np.flatnonzero(np.isnan(background))
-    if np.ndim(background) != 1 or unknown.size == 0:
-        return ()
-    frames = "1 frame" if len(unknown) == 1 else f"{len(unknown)} frames"
-    return (
-        f"the background of {frames} is unknown, first of frame {unknown[0]}: no pixel of its region is finite, and "
-        f"all pixels of a frame less it are NaN. Give another region=, or one background= for all frames.",
-    )
-
-
-def with_image(source: FrameSource, background: Level, runner: BlockRunner) -> KnownLevel:
-    """Find the background image of a series in its frames, where that is wanted."""
-    if not isinstance(background, TimePercentile):
-        return background
-    chosen, quiet = source.take(background.sample(len(source.index.frames))), runner.quietly()
-    return image_over_time(quiet.lazy(chosen), background, partial(quiet.measure_lazy, chosen), runner.stack_bytes)
 
 
 def _border_of(request: EstimateRequest) -> int | None:
@@ -188,59 +160,6 @@ def _expected_band(source: FrameSource, border_px: int, runner: Runner) -> Band 
     return Band(float(expected - half_width), float(expected + half_width))
 
 
-def estimate_once(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
-    """Estimate the bleaching of a series, or return the estimate made before for the same file and request.
-
-    Warns
-    -----
-    BleachingWarning
-        Of what needs a look, each time anew.
-    """
-    found = _known_or_new(source, request, runner)
-    for text in found.warnings:
-        warn(text, BleachingWarning)
-    return found
-
-
-def _known_or_new(source: FrameSource, request: EstimateRequest, runner: BlockRunner) -> BleachingEstimate:
-    name = name_of(source, request)
-    with _lock_of(name):
-        with _kept_lock:
-            found = _kept.get(name)
-        if found is not None:
-            runner.on_frames(2 * len(request.times))
-            return found
-        found = estimate(source, request, runner)
-        if source.shows_changes:
-            remember(name, found)
-        return found
-
-
-def _lock_of(name: str) -> Any:
-    """Return what keeps an estimate from being made twice at a time, for as long as somebody makes it."""
-    with _kept_lock:
-        return _locks.setdefault(name, threading.RLock())
-
-
-def remember(name: str, found: BleachingEstimate) -> None:
-    """Keep an estimate for whoever asks for that of the same frames again; see `name_of`."""
-    with _kept_lock:
-        _kept[name] = found
-        if len(_kept) > _KEPT_ESTIMATES:
-            _kept.popitem(last=False)
-
-
-def lazy_estimate(source: FrameSource, request: EstimateRequest) -> Delayed:
-    """Return an estimate as one lazy value, which all arrays with the same request share."""
-    task = dask.delayed(_estimate_in_task)
-    return task(source, request, dask_key_name=name_of(source, request))
-
-
-def name_of(source: FrameSource, request: EstimateRequest) -> str:
-    """Name the estimate of a source: equal for equal frames and requests, in any process."""
-    return f"bleaching-estimate-{tokenize(source.token, request)}"
-
-
 def _levels_and_sums(block: NDArray[Any], wanted: FrameLevels) -> NDArray[np.float64]:
     levels = wanted.of(block)
     return np.stack([levels, positive_sums(block, levels)])
@@ -250,15 +169,3 @@ def _background_and_band_sums(
     block: NDArray[Any], border_px: int, band: Band, most_values: int
 ) -> tuple[NDArray[np.float64], BandSums]:
     return border_means(block, border_px), band_sums(block, band, most_values)
-
-
-_KEPT_ESTIMATES = 16
-_kept: OrderedDict[str, BleachingEstimate] = OrderedDict()
-_locks: "WeakValueDictionary[str, Any]" = WeakValueDictionary()
-# Held for a moment only: estimates of other frames need not wait for one that is being made.
-_kept_lock = threading.Lock()
-
-
-def _estimate_in_task(source: FrameSource, request: EstimateRequest) -> BleachingEstimate:
-    # A task cannot wait for other tasks of its own scheduler; threads of its own do no harm.
-    return estimate_once(source, request, BlockRunner(workers=ThisProcess(scheduler="threads")))

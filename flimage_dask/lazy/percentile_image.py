@@ -1,6 +1,7 @@
 """One background image of a series from what its pixels show over time, in bounded memory."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -8,10 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..correction.over_time import TimePercentile
+from ..correction.preparation import KnownLevel, Level
 from ..correction.strips import row_strips
+from .block_runner import BlockRunner
+from .frame_source import FrameSource
 
-#: All frames of some rows that are in memory at a time.
-STACK_BYTES = 64 << 20
+
+def known_level(source: FrameSource, background: Level, runner: BlockRunner) -> KnownLevel:
+    """Return a background, which is found in the frames of a series if it is their percentile over time."""
+    if not isinstance(background, TimePercentile):
+        return background
+    chosen, quiet = source.take(background.sample(len(source.index.frames))), runner.quietly()
+    return image_over_time(quiet.lazy(chosen), background, partial(quiet.measure_lazy, chosen), runner.stack_bytes)
 
 
 def image_over_time(

@@ -1,4 +1,4 @@
-"""Traces of a lazy series other than flimage's, and what its pixels are worth, in one pass over the frames."""
+"""Traces of a lazy series other than flimage's, in one pass over the frames where that is enough."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -6,13 +6,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..correction.background import BackgroundValues, border_means
-from ..correction.intensity import POSITIVE_SUM, Places, TraceOptions, intensities
+from ..correction.background import BackgroundValues, border_means, mean_background
+from ..correction.intensity import POSITIVE_SUM, Places, intensities
 from ..correction.levels import FrameLevels
-from ..correction.pixels import PixelCounts, count_pixels
 from ..correction.preparation import KnownLevel, is_constant
-from ..errors import SeriesError
-from ..hdf5.reader import WHOLE
 from .frame_source import FrameSource
 
 
@@ -28,64 +25,6 @@ class Runner(Protocol):
     def quietly(self) -> "Runner":
         """Return a runner whose frames nobody counts."""
         ...
-
-
-class RawRunner(Runner, Protocol):
-    """A runner that reaches what the camera counted too."""
-
-    def measure_raw(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Return the results of a function of positions and raw images, in the order of the frames."""
-        ...
-
-
-class CountingRunner:
-    """A runner that counts the pixels of a series on the way.
-
-    Parameters
-    ----------
-    runner
-        Does the work.
-    options
-        Which pixels count, and from which counts they are saturated.
-    """
-
-    def __init__(self, runner: RawRunner, options: TraceOptions) -> None:
-        self.on_frames = runner.on_frames
-        self._runner = runner
-        self._options = options
-        self.counted: PixelCounts | None = None
-
-    def measure(self, source: FrameSource, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Return the results of a function in the order of the frames, and keep what was counted the first time."""
-        if self.counted is not None:
-            return self._runner.measure(source, function, *arguments)
-        region, saturation = self._options.region, saturation_of(source, self._options)
-        how = function, arguments, region, saturation
-        if source.index.backgrounds and source.preparation is None:
-            pairs = self._runner.measure_raw(source, _measured_and_counted_raw, source, *how)
-        else:
-            pairs = self._runner.measure(source, _measured_and_counted, *how)
-        n_finite, n_saturated = np.concatenate([counts for _, counts in pairs], axis=1)
-        height, width = source.index.frames.shape
-        n_pixels = height * width if region is None else len(region)
-        self.counted = PixelCounts(n_pixels, n_finite, n_saturated, saturation)
-        return [result for result, _ in pairs]
-
-    def quietly(self) -> Runner:
-        """Return a runner that counts neither frames nor pixels."""
-        return self._runner.quietly()
-
-
-def saturation_of(source: FrameSource, options: TraceOptions) -> float | None:
-    """Return the counts from which a raw pixel is saturated; None where that is not known.
-
-    What was prepared as it was read hides what was saturated.
-    """
-    if source.preparation is not None:
-        return None
-    if options.saturation is not None:
-        return options.saturation
-    return float(np.iinfo(source.raw_dtype).max) if source.raw_dtype.kind in "iu" else None
 
 
 def background_and_traces(
@@ -140,19 +79,6 @@ def background_and_traces(
     return levels, traces
 
 
-def mean_background(means: NDArray[np.float64]) -> float:
-    """Return the background that all frames share, from the means of their borders (n,).
-
-    Raises
-    ------
-    SeriesError
-        (a ValueError) if no frame has a finite pixel in its border.
-    """
-    if np.isnan(means).all():
-        raise SeriesError("no frame has a finite pixel in its border: give the background as a number.")
-    return float(np.nanmean(means))
-
-
 def _intensities(
     block: NDArray[Any], background: BackgroundValues, statistics: Sequence[str], regions: Sequence[Places]
 ) -> NDArray[np.float64]:
@@ -168,30 +94,3 @@ def _levels_and_intensities(
     above = [levels if statistic == POSITIVE_SUM else 0.0 for statistic in statistics]
     found = [intensities(block, *measured, regions) for measured in zip(above, statistics, strict=True)]
     return levels, np.stack(found, axis=1)
-
-
-def _measured_and_counted(
-    block: NDArray[Any],
-    function: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    region: Places,
-    saturation: float | None,
-) -> tuple[Any, NDArray[np.int64]]:
-    return function(block, *arguments), count_pixels(block, region, saturation)
-
-
-def _measured_and_counted_raw(
-    positions: NDArray[np.int64],
-    raw: NDArray[Any],
-    source: FrameSource,
-    function: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    region: Places,
-    saturation: float | None,
-) -> tuple[Any, NDArray[np.int64]]:
-    """Measure images less their backgrounds, which hide what was saturated in the raw ones."""
-    result, counts = _measured_and_counted(
-        source.less_backgrounds(raw, positions, WHOLE), function, arguments, region, saturation=None
-    )
-    _, counts[1] = count_pixels(raw, region, saturation)
-    return result, counts

@@ -51,18 +51,37 @@ class Cluster:
         """Return the same workers: they were started with their threads."""
         return self
 
+    def check_versions(self) -> None:
+        """Wait for a worker; refuse workers without this package, or with another version of it.
+
+        Raises
+        ------
+        ClusterError
+            (an OSError) that names the worker and the versions.
+        """
+        with _failing_clearly(self._client):
+            self._client.wait_for_workers(1)
+            found = self._client.get_versions(packages=[_PACKAGE])
+        own = found["client"]["packages"][_PACKAGE]
+        for worker, versions in found["workers"].items():
+            version = versions["packages"].get(_PACKAGE)
+            if version != own:
+                has = f"has no {_PACKAGE}" if version is None else f"has {_PACKAGE} {version}"
+                raise ClusterError(
+                    f"the worker {worker} {has}; this process has {own}: install the same version on both."
+                )
+
     def check_input(self, file: Path) -> None:
-        """Refuse workers of another version, or that cannot read a file of this machine.
+        """Refuse workers that cannot read a file of this machine.
 
         Raises
         ------
         ClusterError
             (an OSError) that names the worker and the file.
         """
-        self._check_versions()
         self._refuse_unable(_try_input, file)
 
-    def check(self, folder: Path) -> None:
+    def check_folder(self, folder: Path) -> None:
         """Refuse workers of another version, or that cannot write to a folder of this machine.
 
         Raises
@@ -70,7 +89,7 @@ class Cluster:
         ClusterError
             (an OSError) that names the worker and the folder.
         """
-        self._check_versions()
+        self.check_versions()
         probe = folder / f".probe.{uuid4().hex[:8]}"
         probe.touch()
         try:
@@ -78,11 +97,11 @@ class Cluster:
         finally:
             probe.unlink(missing_ok=True)
 
-    def prepared(self, frames: da.Array) -> da.Array:
+    def with_shared_values(self, frames: da.Array) -> da.Array:
         """Compute what all blocks share, and keep it on the cluster as long as the result is kept."""
         return with_shared_values(frames, self._keep)
 
-    def measure(
+    def apply(
         self,
         frames: da.Array,
         function: Callable[..., Any],
@@ -91,8 +110,8 @@ class Cluster:
     ) -> list[Any]:
         """Apply a function to every block, and return its results in the order of the frames."""
         results: dict[int, Any] = {}
-        prepared = self.prepared(frames)
-        for number, result in self.run(prepared, range(frames.numblocks[0]), function, *arguments):
+        frames = self.with_shared_values(frames)
+        for number, result in self.run(frames, range(frames.numblocks[0]), function, *arguments):
             results[number] = result
             on_frames(frames.chunks[0][number])
         return [results[number] for number in range(len(results))]
@@ -155,20 +174,6 @@ class Cluster:
                 raise ClusterError(_LOST)
             with pending.thread_condition:
                 pending.thread_condition.wait(_SECONDS_BETWEEN_LOOKS)
-
-    def _check_versions(self) -> None:
-        """Wait for a worker; refuse workers without this package, or with another version of it."""
-        with _failing_clearly(self._client):
-            self._client.wait_for_workers(1)
-            found = self._client.get_versions(packages=[_PACKAGE])
-        own = found["client"]["packages"][_PACKAGE]
-        for worker, versions in found["workers"].items():
-            version = versions["packages"].get(_PACKAGE)
-            if version != own:
-                has = f"has no {_PACKAGE}" if version is None else f"has {_PACKAGE} {version}"
-                raise ClusterError(
-                    f"the worker {worker} {has}; this process has {own}: install the same version on both."
-                )
 
     def _refuse_unable(self, probe: Callable[[str], str | None], path: Path) -> None:
         """Refuse workers that have a problem with a path."""

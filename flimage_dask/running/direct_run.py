@@ -8,13 +8,15 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from ..hdf5.parts import PartFolder
 from ..hdf5.writer import SeriesWriter, check_length
+from ..progress import ignore_progress
 from .scheduling import Workers
 
 
 @dataclass(frozen=True, eq=False)
 class DirectRun:
-    """Frames, and the threads of this process that compute and store them.
+    """A run whose threads, those of this process, store their blocks in the output.
 
     Parameters
     ----------
@@ -22,10 +24,13 @@ class DirectRun:
         Lazy frames (frame, y, x) in blocks of whole frames.
     threads
         Who does it, in this process.
+    left
+        What an earlier run left, which nobody needs.
     """
 
     frames: da.Array
     threads: Workers
+    left: PartFolder | None = None
 
     @property
     def scratch(self) -> None:
@@ -34,12 +39,14 @@ class DirectRun:
 
     def opened(self) -> AbstractContextManager[None]:
         """Keep nothing on the disk but the output."""
+        if self.left is not None:
+            self.left.remove()
         return nullcontext()
 
     def fill(self, writer: SeriesWriter) -> None:
         """Compute and store all blocks."""
         starts = np.cumsum((0, *self.frames.chunks[0]))
-        self.threads.measure(self.frames, _store, (writer, starts), lambda n_frames: None)
+        self.threads.apply(self.frames, _store, (writer, starts), ignore_progress)
 
 
 def _store(block: NDArray[Any], first: int, writer: SeriesWriter, starts: NDArray[np.int64]) -> None:

@@ -18,7 +18,7 @@ from ..hdf5.writer import SeriesWriter
 from ..meta import check_key
 from ..notices import ClippingWarning, warn
 from ..progress import both, ignore_progress, track
-from .budget import LARGEST_BLOCK, plan_memory
+from .budget import LARGEST_BLOCK
 from .destination import Destination
 from .direct_run import DirectRun
 from .part_run import PartRun
@@ -57,7 +57,7 @@ def write_series(
     *,
     progress: bool | None,
     resources: Resources | None = None,
-    kept_as: str | None = None,
+    keepsake_name: str | None = None,
     on_stored: Callable[[int], None] | None = None,
 ) -> None:
     """Compute a series block by block and store it.
@@ -71,8 +71,9 @@ def write_series(
     progress
         Show a progress bar; None shows it in a terminal and in a notebook.
     resources
-        Who computes, and in what memory; by default those of the active scheduler, without a budget.
-    kept_as
+        Who computes, and in what memory; by default those of the active scheduler, in that of dask's setting
+        ``flimage_dask.memory``.
+    keepsake_name
         Under this name the estimate of the series is left for a run that goes on with this one.
     on_stored
         Called with a number of frames whenever some have been stored.
@@ -92,15 +93,18 @@ def write_series(
     ClippingWarning
         If pixels lie outside the type; the provenance holds their number too.
     """
+    check_frames(series.frames)
     frames, dtype = _in_whole_frames(series.frames), destination.dtype
     n_frames, *frame_shape = (int(size) for size in frames.shape)
     check_columns(series.columns, n_frames)
     destination.check()
     frame_bytes = int(np.prod(frame_shape)) * dtype.itemsize
-    resources = resources or _unlimited(n_frames, frame_bytes)
+    resources = resources or Resources.planned(
+        active_workers(), None, n_frames=n_frames, frame_bytes=frame_bytes, resume=destination.resume
+    )
     estimate = series.provenance.estimate_json
-    keepsakes = {} if kept_as is None or estimate is None else {kept_as: estimate}
-    run = _run(frames, destination, series.background, resources.workers, keepsakes)
+    keepsakes = {} if keepsake_name is None or estimate is None else {keepsake_name: estimate}
+    run = _choose_run(frames, destination, series.background, resources.workers, keepsakes)
     with (
         run.opened(),
         open_output(destination.output, overwrite=destination.overwrite, scratch=run.scratch) as group,
@@ -150,13 +154,7 @@ def _what_is_clipped(n_clipped: int, n_pixels: int, dtype: np.dtype[Any]) -> str
     )
 
 
-def _unlimited(n_frames: int, frame_bytes: int) -> Resources:
-    workers = active_workers()
-    plan = plan_memory(None, n_frames=n_frames, frame_bytes=frame_bytes, n_threads=workers.n_threads)
-    return Resources(workers.limited_to(plan.n_threads), plan)
-
-
-def _run(
+def _choose_run(
     frames: da.Array,
     destination: Destination,
     background: StoredBackground,
@@ -170,13 +168,17 @@ def _run(
         return DirectRun(frames, able)
     if leaves_parts(workers, destination.resume):
         return PartRun(parts, destination, frames, background, workers, keepsakes)
-    if destination.resume is False:
-        parts.remove()
-    return DirectRun(frames, workers)
+    return DirectRun(frames, workers, left=parts if destination.resume is False else None)
 
 
-def _in_whole_frames(array: da.Array) -> da.Array:
-    """Check an array and cut it into blocks of whole frames."""
+def check_frames(array: da.Array) -> None:
+    """Refuse what is no lazy array of frames.
+
+    Raises
+    ------
+    ParameterError, SeriesError
+        (ValueErrors) unless it is a dask array, three-dimensional, real, of known shape and with pixels.
+    """
     if not isinstance(array, da.Array):
         raise ParameterError(f"expected a dask array (frame, y, x), got {type(array).__name__}.")
     if array.ndim != 3:
@@ -187,6 +189,10 @@ def _in_whole_frames(array: da.Array) -> da.Array:
         raise ParameterError(f"frames are stored as real numbers; the array has type {array.dtype}.")
     if 0 in array.shape:
         raise SeriesError(f"an array of shape {array.shape} holds no pixels to write.")
+
+
+def _in_whole_frames(array: da.Array) -> da.Array:
+    """Cut an array into blocks of whole frames."""
     if array.numblocks[1:] == (1, 1):
         return array
     n_block = max(1, LARGEST_BLOCK // (array.itemsize * array.shape[1] * array.shape[2]))

@@ -39,7 +39,7 @@ _MOST_TRIES = 3
 
 @dataclass(frozen=True, eq=False)
 class PartRun:
-    """What a run is, and who does it.
+    """A run whose workers leave blocks as parts, from which this process fills the output.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class PartRun:
                 self._check_same()
             try:
                 self._start(goes_on)
-                self.workers.check(self.folder.path)
+                self.workers.check_folder(self.folder.path)
                 yield
             except BaseException as error:
                 self._leave(error, lock)
@@ -103,7 +103,7 @@ class PartRun:
 
     def fill(self, writer: SeriesWriter) -> None:
         """Let workers write parts, and store them as they come."""
-        frames = self.workers.prepared(self.frames)
+        frames = self.workers.with_shared_values(self.frames)
         maker = self._maker(frames)
         writer.use(maker.encoding, self.folder.note()["share"])
         copied = _Copied()

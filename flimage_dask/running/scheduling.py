@@ -1,5 +1,6 @@
 """Who computes blocks of frames: threads of this process, or the workers of a dask cluster."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -17,12 +18,15 @@ from dask.base import get_scheduler
 from dask.delayed import Delayed
 from dask.optimization import cull
 from dask.system import CPU_COUNT
+from dask.utils import format_bytes
 
 from ..notices import SchedulerWarning, warn
 from ..process_local import ProcessLocal
 from .block_tasks import BlockTasks, in_groups, with_shared_values
-from .budget import MemoryPlan
+from .budget import LARGEST_BLOCK, LARGEST_PART, MemoryPlan, plan_memory
 from .cluster import Cluster, workers_of
+
+_log = logging.getLogger(__name__)
 
 # So many blocks of each thread that it never waits for the next ones.
 _BLOCKS_OF_A_GROUP = 8
@@ -44,7 +48,7 @@ class Workers(Protocol):
         """Return workers of which no more threads work at a time, where that can be chosen."""
         ...
 
-    def check(self, folder: Path) -> None:
+    def check_folder(self, folder: Path) -> None:
         """Refuse workers that cannot write to a folder.
 
         Raises
@@ -54,7 +58,7 @@ class Workers(Protocol):
         """
         ...
 
-    def prepared(self, frames: da.Array) -> da.Array:
+    def with_shared_values(self, frames: da.Array) -> da.Array:
         """Compute what all blocks share once, for all that is to be run on them."""
         ...
 
@@ -75,7 +79,7 @@ class Workers(Protocol):
         """
         ...
 
-    def measure(
+    def apply(
         self,
         frames: da.Array,
         function: Callable[..., Any],
@@ -111,6 +115,37 @@ class Resources:
     workers: Workers
     plan: MemoryPlan
 
+    @classmethod
+    def planned(
+        cls, workers: Workers, memory: int | str | None, *, n_frames: int, frame_bytes: int, resume: bool | None = None
+    ) -> Self:
+        """Plan what some workers do with their memory, and take no more of their threads than it allows.
+
+        Parameters
+        ----------
+        workers
+            Who is there.
+        memory, n_frames, frame_bytes
+            See `budget.plan_memory`.
+        resume
+            Whether the run is to leave its blocks as parts on threads too.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) see `budget.plan_memory`.
+        """
+        plan = plan_memory(
+            memory,
+            n_frames=n_frames,
+            frame_bytes=frame_bytes,
+            n_threads=workers.n_threads,
+            largest_block=LARGEST_PART if leaves_parts(workers, resume) else LARGEST_BLOCK,
+        )
+        allowed = format_bytes(plan.predicted_bytes)
+        _log.debug("a run of %d frames may add %s to a process: %s.", n_frames, allowed, plan)
+        return cls(workers.limited_to(plan.n_threads), plan)
+
 
 class ThisProcess:
     """The threads of this process.
@@ -142,10 +177,10 @@ class ThisProcess:
         """Return no more than some of the threads."""
         return type(self)(n_threads, self._scheduler, self._because)
 
-    def check(self, folder: Path) -> None:
+    def check_folder(self, folder: Path) -> None:
         """Do nothing: what these threads cannot write to, the output cannot be written to either."""
 
-    def prepared(self, frames: da.Array) -> da.Array:
+    def with_shared_values(self, frames: da.Array) -> da.Array:
         """Compute what all blocks share, and keep it as long as the result is kept."""
         return with_shared_values(frames, self._keep)
 
@@ -172,22 +207,22 @@ class ThisProcess:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def measure(
+    def apply(
         self,
         frames: da.Array,
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         on_frames: Callable[[int], None],
     ) -> list[Any]:
-        """Apply a function to every block; see `Workers.measure`."""
+        """Apply a function to every block; see `Workers.apply`."""
         self._warn()
         shared = function, arguments, _Listener(on_frames)
-        prepared = self.prepared(frames)
+        frames = self.with_shared_values(frames)
         if self._is_limited and self._client is not None:
             # A client has all its threads work on what it knows, so it is told of no more than may be worked on.
-            found = dict(self.run(prepared, range(prepared.numblocks[0]), _apply_and_tell, *shared))
+            found = dict(self.run(frames, range(frames.numblocks[0]), _apply_and_tell, *shared))
             return [found[number] for number in range(len(found))]
-        tasks = BlockTasks(prepared, _apply_and_tell, shared, self._keep)
+        tasks = BlockTasks(frames, _apply_and_tell, shared, self._keep)
         n_together = max(_FEWEST_TOGETHER, _TOGETHER_FOR_A_THREAD * self.n_threads)
         return [result for results in tasks.in_turn(n_together) for result in self._compute(results)[0]]
 

@@ -17,7 +17,7 @@ from .units import format_compression, format_size, format_time
 
 
 @dataclass(frozen=True)
-class Run:
+class RunReport:
     """How a series was written.
 
     Parameters
@@ -85,7 +85,7 @@ class Run:
         ]
 
 
-def run_text(run: Run, what: str) -> str:
+def run_text(run: RunReport, what: str) -> str:
     """Say what was written, and how it went.
 
     Parameters
@@ -98,7 +98,7 @@ def run_text(run: Run, what: str) -> str:
     return "\n".join([_written(run, what), "", *aligned(run.rows())])
 
 
-def correction_text(run: Run, estimate: BleachingEstimate) -> str:
+def correction_text(run: RunReport, estimate: BleachingEstimate) -> str:
     """Say what a bleach correction found and wrote."""
     rows = [*_correction_rows(estimate), *run.rows()]
     return "\n".join([_written(run, "corrected for background and bleaching"), "", *aligned(rows)])
@@ -121,7 +121,7 @@ def estimate_text(origin: str, estimate: BleachingEstimate, written: Sequence[Pa
     return "\n".join([heading, "", *aligned(rows)])
 
 
-def demo_text(run: Run, estimate: BleachingEstimate, simulation: Simulation, files: Sequence[Path]) -> str:
+def demo_text(run: RunReport, estimate: BleachingEstimate, simulation: Simulation, files: Sequence[Path]) -> str:
     """Say what a demonstration found, beside what is true.
 
     Parameters
@@ -188,6 +188,6 @@ def _correction_rows(estimate: BleachingEstimate) -> list[tuple[str, str]]:
     return rows
 
 
-def _written(run: Run, what: str) -> str:
+def _written(run: RunReport, what: str) -> str:
     height, width = run.frame_shape
     return f"{printable(run.output)}: {counted(run.n_frames, 'frame')} of {height} x {width} px, {what}"

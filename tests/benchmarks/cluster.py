@@ -28,7 +28,7 @@ from distributed import Client, LocalCluster
 
 from flimage_dask import FLSeries, to_hdf5
 from flimage_dask.hdf5.parts import PartFolder
-from flimage_dask.lazy import estimation
+from flimage_dask.lazy.remembered_estimates import forget
 
 from ..hands import HandStartedCluster
 from .bench import FULL, Bench
@@ -60,7 +60,7 @@ def cluster(n_workers=2, **options):
 
 def correct(source, target, **options):
     """Correct a series that nothing is remembered of."""
-    estimation._kept.clear()
+    forget()
     with FLSeries(h5file=source, h5mode="r") as fls:
         fls.bleach_correction(target, progress=False, **options)
 
@@ -117,11 +117,6 @@ def cores(bench, options):
             times = in_turns(jobs | {"processes": partial(by_processes, client)}, bench.n_turns, bench.folder)
         for name, seconds in times.items():
             show("cores", f"{n:2} {name}", seconds.as_rate(_MIDDLE.n_bytes / 1e6), "MB/s")
-
-
-def forget():
-    """Let a worker start with nothing remembered."""
-    estimation._kept.clear()
 
 
 def assembly(bench, options):
