@@ -13,7 +13,7 @@ from .correction.profiles import Profile
 from .errors import FrameDataError, ImageMissingError, ParameterError
 from .hdf5.changes import IMAGES, note_change
 from .hdf5.files import check_writable, noticing_damage, subgroup
-from .hdf5.index import flaw_of
+from .hdf5.image_layout import flaw_of
 from .hdf5.layout import PICTURE_ATTRIBUTES, read_attributes, where, write_image
 from .hdf5.pixels import image_name, read_pixels
 from .notices import ClippingWarning, warn

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from flimage_dask.errors import FileError, SeriesError
-from flimage_dask.hdf5.index import NO_BACKGROUND, NO_RANGE, index_series
+from flimage_dask.hdf5.image_layout import NO_RANGE
+from flimage_dask.hdf5.index import NO_BACKGROUND, index_series
 from flimage_dask.hdf5.layout import BACKGROUNDS, RAW
 from flimage_dask.hdf5.reader import open_reader
 
