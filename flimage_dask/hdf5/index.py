@@ -88,7 +88,7 @@ class BackgroundIndex:
     """
 
     images: ImageIndex
-    image_of: NDArray[np.int64]  # (n_frames,); NO_BACKGROUND for none
+    image_of: NDArray[np.int64]  # (n_frames,); NO_IMAGE for none
 
     def take(self, positions: NDArray[np.int64]) -> Self:
         """Select frames."""
@@ -96,7 +96,7 @@ class BackgroundIndex:
 
 
 #: Entry of a frame that has no background image of a kind.
-NO_BACKGROUND = -1
+NO_IMAGE = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +229,7 @@ class _Sharing:
 
     def __init__(self, n_frames: int) -> None:
         self.owners: list[int] = []  # number of the first frame of each distinct image
-        self.image_of = np.full(n_frames, NO_BACKGROUND)
+        self.image_of = np.full(n_frames, NO_IMAGE)
         self._images: dict[tuple[int, int], int] = {}
 
     def add(self, row: int, number: int, address: tuple[int, int]) -> None:

@@ -176,7 +176,7 @@ class SeriesWriter(ProcessLocal):
         first
             Position of the first of them.
         frames
-            All images of each frame, one frame after the other, in the order of `StoredBackground.images`.
+            All images of each frame, one frame after the other, in the order of `StoredBackground.stored_images`.
         n_clipped
             Pixels that their type could not hold.
         """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import FileError
 from ..hdf5.attributes import as_array, read_attribute, split_constant
 from ..hdf5.files import GroupHolder, noticing_damage
-from ..hdf5.index import NO_BACKGROUND, SeriesIndex, index_series
+from ..hdf5.index import NO_IMAGE, SeriesIndex, index_series
 from ..hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, PROVENANCE, count_frames, where
 from ..hdf5.source import origin_of
 from ..hdf5.url import Url
@@ -110,7 +110,7 @@ def _describe_series(series: FLSeries) -> dict[str, Any]:
         "uncompressed_bytes": _uncompressed_bytes(index),
         "backgrounds": {
             _kind(background.images.dataset): {
-                "n_frames": int(np.count_nonzero(background.image_of != NO_BACKGROUND)),
+                "n_frames": int(np.count_nonzero(background.image_of != NO_IMAGE)),
                 "n_images": len(background.images),
             }
             for background in index.backgrounds
