@@ -153,15 +153,15 @@ class SeriesWriter(ProcessLocal):
             encoded, n_clipped = encode_block(frames, self._dtype, self._background, self.encoding.encode)
             self._take(template, start, encoded, n_clipped)
 
-    def use(self, encoding: FrameEncoding, share: float) -> None:
-        """Take frames that are encoded elsewhere.
+    def set_encoding(self, encoding: FrameEncoding, share: float) -> None:
+        """Fix how frames are stored; refuse an output for which the disk has no room.
 
         Parameters
         ----------
         encoding
             How they are.
         share
-            Of their size that is expected to be left.
+            Share of the uncompressed size that the encoded frames will take.
         """
         frame_bytes = self._n_images * int(np.prod(self._frame_shape)) * self._dtype.itemsize
         check_space(self._folder, int(share * frame_bytes + _OBJECT_BYTES) * self._n_frames)
@@ -195,7 +195,7 @@ class SeriesWriter(ProcessLocal):
             return None
         block = self._unencoded[min(self._unencoded)]
         if not is_in_memory(self._group) or self._storage != FLIMAGE_LIKE:
-            self.use(*choose_encoding(self._storage, block, self._dtype, self._background))
+            self.set_encoding(*choose_encoding(self._storage, block, self._dtype, self._background))
             return self._template
         return self._template_with(self.encoding)
 

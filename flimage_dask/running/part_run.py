@@ -105,7 +105,7 @@ class PartRun:
         """Let workers write parts, and store them as they come."""
         frames = self.workers.prepared(self.frames)
         maker = self._maker(frames)
-        writer.use(maker.encoding, self.folder.note()["share"])
+        writer.set_encoding(maker.encoding, self.folder.note()["share"])
         copied = _Copied()
         ready = self._finished()
         missing = [number for number in range(frames.numblocks[0]) if number not in ready]
