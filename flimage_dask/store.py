@@ -11,7 +11,7 @@ from .errors import SeriesError
 from .hdf5.attributes import read_column
 from .hdf5.changes import EVERYTHING, FRAMES, IMAGES, PLACES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
-from .hdf5.files import bound_metadata_cache, noticing_damage, opened
+from .hdf5.files import bound_metadata_cache, noticing_damage, still_open
 from .hdf5.index import SeriesIndex
 from .hdf5.layout import (
     IDENTIFIER,
@@ -61,7 +61,7 @@ class SeriesStore:
     @property
     def group(self) -> h5py.Group:
         """The group, as long as its file is open."""
-        return opened(self._group)
+        return still_open(self._group)
 
     @property
     def is_open(self) -> bool:

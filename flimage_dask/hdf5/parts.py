@@ -133,7 +133,7 @@ class PartFolder:
         """Tell whether a run left it, rather than somebody else under such a name."""
         return any((self.path / name).is_file() for name in (_NOTE, _LOCK))
 
-    def refuse(self, *, resume: bool | None) -> None:
+    def check_free(self, *, resume: bool | None) -> None:
         """Refuse to start where another run is at work, or left parts and it is not said what to do with them.
 
         Raises

@@ -29,7 +29,7 @@ from .layout import (
     store_pixels,
     write_attributes,
 )
-from .output import check_space, writing_in
+from .output import check_space, explaining_write_errors
 
 #: Encoded frames that wait for their turn, at most.
 MOST_WAITING_BYTES = 64 << 20
@@ -233,7 +233,7 @@ class SeriesWriter(ProcessLocal):
                 return
             frames = self._waiting.pop(first)
             self._waiting_bytes -= _n_bytes(frames)
-            with writing_in(self._folder):
+            with explaining_write_errors(self._folder):
                 for place in range(0, len(frames), self._n_images):
                     number = first + place // self._n_images
                     self._store(template, number, frames[place : place + self._n_images])

@@ -57,11 +57,11 @@ class Destination:
         FileError
             (an OSError) see `hdf5.output.check_output`.
         UnfinishedRunError
-            (a FileExistsError) see `PartFolder.refuse`.
+            (a FileExistsError) see `PartFolder.check_free`.
         """
         check_output(self.output, self.source, overwrite=self.overwrite)
         if self.parts is not None:
-            self.parts.refuse(resume=self.resume)
+            self.parts.check_free(resume=self.resume)
 
     def keepsake(self, name: str) -> str | None:
         """Return what the run that is resumed left under a name, if it did."""

@@ -78,7 +78,7 @@ class PartRun:
         UnfinishedRunError
             (a FileExistsError) if parts of another run lie there.
         """
-        self.folder.refuse(resume=self.destination.resume)
+        self.folder.check_free(resume=self.destination.resume)
         with self.folder.taken() as lock:
             goes_on = bool(self.destination.resume and self.folder.note())
             if goes_on:
