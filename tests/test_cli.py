@@ -663,6 +663,7 @@ def test_a_run_that_is_interrupted_twice_ends_at_once(start, long_recording, tmp
     )
     assert time.monotonic() - at < 5  # in order, it takes ten
     assert not out.exists()
+    assert run("correct", long_recording, out, "--resume").exit_code == 0
 
 
 def test_what_is_left_over_is_listed_and_removed(tmp_path):

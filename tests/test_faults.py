@@ -537,18 +537,19 @@ try:
                 pass
         if when == "written":
             group["raw"] = np.random.default_rng(0).random((300, 300))
-except OSError:
-    print("failed")
+except OSError as error:
+    print(type(error).__name__)
 # HDF5 crashes here if it failed to close a file.
 print([h5py.File(file) for file in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE)])
 """
 
 
-@pytest.mark.parametrize("when", ["written", "closed"])
-def test_hdf5_keeps_no_file_that_did_not_fit_its_disk(small_disk, when):
+@pytest.mark.parametrize(("when", "error"), [("written", "OSError"), ("closed", "FileError")])
+def test_hdf5_keeps_no_file_that_did_not_fit_its_disk(small_disk, when, error):
     run = subprocess.run([sys.executable, "-c", FILL_A_DISK, str(small_disk), when], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == ["failed", "[]"]
+    assert run.stdout.split() == [error, "[]"]
+    assert [file.name for file in small_disk.iterdir()] == ["filler"]
 
 
 def test_the_folder_becomes_read_only(client, small_disk):
