@@ -19,8 +19,9 @@ from ..hdf5.source import origin_of
 from ..hdf5.url import Url
 from ..image import FLImage
 from ..meta import DATA_DEF_FL, OTHER_DEF_FL
+from ..plain_json import plain
 from ..series import FLSeries
-from .text import aligned, clean, counted, listed, plain, printable, short
+from .text import aligned, clean, counted, listed, printable, short
 from .units import format_compression, format_time
 
 #: Steps between frames that differ by less than this share of their median are called equal.
