@@ -30,6 +30,7 @@ from .hdf5.source import origin_of, source_of
 from .lazy.frame_source import FrameSource
 
 _WHOLE = "has no gap"
+_WHOLE_DEPENDS_ON = (FRAMES,)
 _NAMES = "numbers by identifier"
 _NAMES_DEPEND_ON = (FRAMES, IDENTIFIER)
 
@@ -93,7 +94,9 @@ class SeriesStore:
     def check_no_gap(self) -> None:
         """Refuse a series with frames that counting passed over; before whatever visits all frames."""
         with noticing_damage(self.group):
-            self._remembered.get(_WHOLE, (FRAMES,), lambda: check_no_gap(self.group, self.count()))
+            if not self._remembered.known(_WHOLE, _WHOLE_DEPENDS_ON):
+                check_no_gap(self.group, self.count())
+                self._remembered.put(_WHOLE, _WHOLE_DEPENDS_ON, True)
 
     def frame(self, number: int) -> h5py.Group:
         """Return the group of a frame."""
