@@ -261,7 +261,7 @@ def _open_image(group: h5py.Group, name: str) -> h5py.Dataset:
     with noticing_damage(group):
         dataset = group[name]
         if not isinstance(dataset, h5py.Dataset):
-            raise TypeError(f"'{name}' is no image")
+            raise TypeError(f"'{name}' is not an image")
         flaw = flaw_of(dataset.id)
     if flaw is not None:
         raise FrameDataError(f"{image_name(dataset)} {flaw}")

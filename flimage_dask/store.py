@@ -107,7 +107,7 @@ class SeriesStore:
             except (KeyError, RuntimeError) as error:
                 raise unopened_error(group, number, error) from error
         if not isinstance(frame, h5py.Group):
-            raise unopened_error(group, number, TypeError("it is no group"))
+            raise unopened_error(group, number, TypeError("it is not a group"))
         return frame
 
     def numbers_by_identifier(self) -> dict[str, int]:

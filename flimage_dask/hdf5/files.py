@@ -137,7 +137,7 @@ def subgroup(group: h5py.Group, name: str) -> h5py.Group:
     with noticing_damage(group):
         found = group[name]
         if not isinstance(found, h5py.Group):
-            raise TypeError(f"'{name}' is no group")
+            raise TypeError(f"'{name}' is not a group")
     return found
 
 

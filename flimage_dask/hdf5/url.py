@@ -61,7 +61,7 @@ def locate(url: Url) -> tuple[Any, str]:
             f'pip install "flimage_dask[remote]"'
         ) from error
     except ValueError as error:
-        raise ParameterError(f"'{name}' is no URL that can be opened: {_shown(error)}.") from error
+        raise ParameterError(f"'{name}' is not a URL that can be opened: {_shown(error)}.") from error
     # Each file system has errors of its own.
     except Exception as error:
         raise url_error(name, error) from error

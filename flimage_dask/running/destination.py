@@ -74,12 +74,12 @@ def stored_type(dtype: DTypeLike) -> np.dtype[Any]:
     Raises
     ------
     ParameterError
-        (a ValueError) if it is no type of real numbers.
+        (a ValueError) if it is not a type of real numbers.
     """
     try:
         stored = np.dtype(dtype)
     except TypeError as error:
-        raise ParameterError(f"dtype={dtype!r} is no type of numbers: {error}.") from error
+        raise ParameterError(f"dtype={dtype!r} is not a numeric type: {error}.") from error
     if stored.kind not in "fiu":
-        raise ParameterError(f"dtype={stored} is no type of real numbers: give 'float32', 'int16' or the like.")
+        raise ParameterError(f"dtype={stored} is not a type of real numbers: give 'float32', 'int16' or the like.")
     return stored

@@ -41,7 +41,7 @@ def test_a_name_holds_no_keys(url, name):
 
 
 def test_a_protocol_that_nobody_knows_is_named():
-    with pytest.raises(ParameterError, match="'nowhere://a' is no URL that can be opened: Protocol not known"):
+    with pytest.raises(ParameterError, match="'nowhere://a' is not a URL that can be opened: Protocol not known"):
         locate("nowhere://a")
 
 
