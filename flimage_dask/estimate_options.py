@@ -150,7 +150,7 @@ def as_times(times: ArrayLike, n_frames: int) -> NDArray[np.float64]:
         # A copy, because lazy arrays use them later.
         given = np.array(_in_seconds(np.asarray(times)), np.float64)
     except (TypeError, ValueError) as error:
-        raise ParameterError(f"times= is no list of numbers of seconds: {error}.") from error
+        raise ParameterError(f"times= must be a list of seconds: {error}.") from error
     if given.shape != (n_frames,):
         raise ParameterError(f"times= has shape {given.shape}; {n_frames} frames need ({n_frames},).")
     return given

@@ -13,8 +13,8 @@ from .correction.profiles import Profile
 from .errors import FrameDataError, ImageMissingError, ParameterError
 from .hdf5.changes import IMAGES, note_change
 from .hdf5.files import check_writable, noticing_damage, subgroup
-from .hdf5.index import flaw_of
-from .hdf5.layout import PICTURE_ATTRIBUTES, read_attributes, where, write_image
+from .hdf5.image_layout import flaw_of
+from .hdf5.layout import read_attributes, where, write_image
 from .hdf5.pixels import image_name, read_pixels
 from .notices import ClippingWarning, warn
 
@@ -205,31 +205,6 @@ class Fluorescence:
             write_image(self.h5, _FIT_MASK, from_mask, bool)
         return mask
 
-    def get_bg(self, key: str | None = None, *, ret_attrs: bool = False) -> Any:
-        """Return one background image, with its attributes on request; without a key their sum.
-
-        Raises
-        ------
-        KeyError
-            If there is no background of that kind.
-        ParameterError
-            (a ValueError) for an unknown kind, or attributes of the sum.
-        """
-        if key is None:
-            if ret_attrs:
-                raise ParameterError("the sum of the backgrounds has no attributes: give key='data' or 'fit'.")
-            return self.bg
-        _check_kind(key)
-        backgrounds = self._backgrounds()
-        if key not in backgrounds:
-            raise KeyError(f"no background '{key}' in {where(self.h5)}.")
-        if not ret_attrs:
-            return read_pixels(backgrounds[key])
-        attributes = {
-            name: v for name, v in read_attributes(backgrounds[key]).items() if name not in PICTURE_ATTRIBUTES
-        }
-        return read_pixels(backgrounds[key]), attributes
-
     def _dataset(self) -> h5py.Dataset:
         if not self._holds("raw"):
             raise ImageMissingError(f"{where(self.h5)} holds no image yet: create it with FLImage(data=…).")
@@ -286,7 +261,7 @@ def _open_image(group: h5py.Group, name: str) -> h5py.Dataset:
     with noticing_damage(group):
         dataset = group[name]
         if not isinstance(dataset, h5py.Dataset):
-            raise TypeError(f"'{name}' is no image")
+            raise TypeError(f"'{name}' is not an image")
         flaw = flaw_of(dataset.id)
     if flaw is not None:
         raise FrameDataError(f"{image_name(dataset)} {flaw}")

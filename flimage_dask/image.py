@@ -15,7 +15,7 @@ from .fluorescence import BackgroundData, Fluorescence
 from .hdf5.attributes import read_attribute
 from .hdf5.changes import note_change
 from .hdf5.copying import copy_image, copy_image_to_file
-from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage, opened, subgroup
+from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage, still_open, subgroup
 from .hdf5.layout import BACKGROUNDS, FLUORESCENCE, check_is_image, is_writable, mark_version, where
 from .meta import DATA_KEYS_FL, META_KEYS_FL, FLMetaDict, check_key
 
@@ -113,7 +113,7 @@ class FLImage(GroupHolder):
 
     def __contains__(self, key: str) -> bool:
         """Tell whether there is a value for a metadata key; other attributes do not count."""
-        return key in META_KEYS_FL and read_attribute(opened(self.h5), key) is not None
+        return key in META_KEYS_FL and read_attribute(still_open(self.h5), key) is not None
 
     def __getitem__(self, given: str | Crop) -> Any:
         """Return the value of a metadata key, or a part of the image as a new `FLImage` in memory.
@@ -165,7 +165,7 @@ class FLImage(GroupHolder):
     @property
     def meta(self) -> FLMetaDict:
         """The metadata, as a copy. Attributes outside the vocabulary are kept, but not shown."""
-        group = opened(self.h5)
+        group = still_open(self.h5)
         found = {key: read_attribute(group, key) for key in META_KEYS_FL}
         return FLMetaDict({key: value for key, value in found.items() if value is not None})
 
@@ -188,7 +188,7 @@ class FLImage(GroupHolder):
         FileError
             (an OSError) if the image would be copied onto itself, or the file cannot be written.
         """
-        here = opened(self.h5)
+        here = still_open(self.h5)
         if h5file is None or isinstance(h5file, h5py.Group):
             copied = FLImage(h5file=h5file, h5dtype=self.h5dtype)
             with noticing_damage(here) if h5file is None else nullcontext():
@@ -276,7 +276,7 @@ class FLImage(GroupHolder):
     @property
     def _fl(self) -> Fluorescence:
         """The images."""
-        return Fluorescence(subgroup(opened(self.h5), FLUORESCENCE), self.h5dtype)
+        return Fluorescence(subgroup(still_open(self.h5), FLUORESCENCE), self.h5dtype)
 
     def _require_fluorescence(self) -> None:
         """Create the group of the images in a new file."""

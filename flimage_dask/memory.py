@@ -1,4 +1,4 @@
-"""The memory of this process: its peak, and what becomes of what was freed."""
+"""Memory: the most that this process held, what the machine has, and what becomes of what was freed."""
 
 import ctypes
 import os

@@ -29,7 +29,7 @@ def positions_of(named: Any, n_frames: int, argument: str) -> list[int]:
     Raises
     ------
     ParameterError
-        (a ValueError) for a mask of another length, or a position that is no integer.
+        (a ValueError) for a mask of another length, or a position that is not an integer.
 
     Examples
     --------
@@ -54,13 +54,13 @@ def as_position(index: Any, argument: str) -> int:
     Raises
     ------
     ParameterError
-        (a ValueError) if it is no integer.
+        (a ValueError) if it is not an integer.
     """
     # Python takes a bool for an integer; here it only makes sense in a mask.
     if not isinstance(index, bool):
         with suppress(TypeError):
             return operator.index(index)
-    raise ParameterError(f"{argument} names {index!r}, which is no position of a frame: give an integer.")
+    raise ParameterError(f"{argument} names {index!r}, which is not a frame position: give an integer.")
 
 
 def _is_mask(named: Any) -> bool:

@@ -127,7 +127,7 @@ class FrameSequence(ABC, Generic[View]):
                 times[position] = np.nan if value is None else value
             except (TypeError, ValueError) as error:
                 raise SeriesError(
-                    f"frame {position} of {where(self._store.group)} has the time {value!r}, which is no number "
+                    f"frame {position} of {where(self._store.group)} has the time {value!r}, which is not a number "
                     f"of seconds: set fls[{position}]['time']."
                 ) from error
         return times

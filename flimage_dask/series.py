@@ -9,7 +9,7 @@ import h5py
 from .correctable import CorrectableFrames
 from .correction.bleaching import BleachingEstimate
 from .errors import ParameterError
-from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage, opened
+from .hdf5.files import GroupHolder, H5File, check_writable, noticing_damage, still_open
 from .hdf5.layout import ESTIMATE, IDENTIFIER, check_is_series
 from .image import FLImage
 from .meta import FLMetaDict
@@ -129,7 +129,7 @@ class FLSeries(GroupHolder, CorrectableFrames):
         if not identifier and IDENTIFIER in fli:
             identifier = fli[IDENTIFIER]
         background = None if bg_from_idx is None else self.get_flimage(bg_from_idx).h5
-        self._store.append(opened(fli.h5), identifier or None, background)
+        self._store.append(still_open(fli.h5), identifier or None, background)
 
     def _set_meta(self, meta: FLMetaDict) -> None:
         for image in self:

@@ -11,7 +11,7 @@ from .errors import SeriesError
 from .hdf5.attributes import read_column
 from .hdf5.changes import EVERYTHING, FRAMES, IMAGES, PLACES, FileChanges, Remembered, note_change
 from .hdf5.copying import copy_image_as, link_backgrounds
-from .hdf5.files import bound_metadata_cache, noticing_damage, opened
+from .hdf5.files import bound_metadata_cache, noticing_damage, still_open
 from .hdf5.index import SeriesIndex
 from .hdf5.layout import (
     IDENTIFIER,
@@ -30,6 +30,7 @@ from .hdf5.source import origin_of, source_of
 from .lazy.frame_source import FrameSource
 
 _WHOLE = "has no gap"
+_WHOLE_DEPENDS_ON = (FRAMES,)
 _NAMES = "numbers by identifier"
 _NAMES_DEPEND_ON = (FRAMES, IDENTIFIER)
 
@@ -61,7 +62,7 @@ class SeriesStore:
     @property
     def group(self) -> h5py.Group:
         """The group, as long as its file is open."""
-        return opened(self._group)
+        return still_open(self._group)
 
     @property
     def is_open(self) -> bool:
@@ -93,7 +94,9 @@ class SeriesStore:
     def check_no_gap(self) -> None:
         """Refuse a series with frames that counting passed over; before whatever visits all frames."""
         with noticing_damage(self.group):
-            self._remembered.get(_WHOLE, (FRAMES,), lambda: check_no_gap(self.group, self.count()))
+            if not self._remembered.known(_WHOLE, _WHOLE_DEPENDS_ON):
+                check_no_gap(self.group, self.count())
+                self._remembered.put(_WHOLE, _WHOLE_DEPENDS_ON, True)
 
     def frame(self, number: int) -> h5py.Group:
         """Return the group of a frame."""
@@ -104,7 +107,7 @@ class SeriesStore:
             except (KeyError, RuntimeError) as error:
                 raise unopened_error(group, number, error) from error
         if not isinstance(frame, h5py.Group):
-            raise unopened_error(group, number, TypeError("it is no group"))
+            raise unopened_error(group, number, TypeError("it is not a group"))
         return frame
 
     def numbers_by_identifier(self) -> dict[str, int]:

@@ -70,9 +70,9 @@ def test_the_budget_and_the_size_of_blocks_may_stand_in_the_configuration():
     ("memory", "message"),
     [
         ("10 MiB", r"memory='10 MiB' is too little for frames of 1.00 MiB: give at least '\d+ MiB'"),
-        ("much", "no size: give bytes or text such as '8 MiB'"),
-        ("1e999 GB", "no size"),
-        ([1], "no size"),
+        ("much", "not a size: give bytes or text such as '8 MiB'"),
+        ("1e999 GB", "not a size"),
+        ([1], "not a size"),
         (0, "must be positive"),
     ],
 )

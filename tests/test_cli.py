@@ -250,7 +250,7 @@ def test_the_input_is_never_replaced(recorded):
         (["--frame-interval", "-1"], "--frame-interval -1.0 must be a positive"),
         (["--bordr", 3], "--bordr"),
         (["--model", "cubic"], "'cubic'"),
-        (["--parameter", "rate"], "no NAME=VALUE"),
+        (["--parameter", "rate"], "not of the form NAME=VALUE"),
         (["--parameter", "rate=1"], "--parameter has rate"),
         (["--max-factor", 0.5], "--max-factor 0.5"),
         (["--trace", "max"], "'positive_sum', 'mean'"),
@@ -389,7 +389,7 @@ def test_estimate_writes_json_and_picture_and_nothing_else(recorded, tmp_path):
 @pytest.mark.parametrize("file", ["series.h5", "notes.txt"])
 def test_estimate_replaces_nothing_but_json(recorded, tmp_path, file):
     (path := tmp_path / file).write_bytes(recorded.read_bytes())
-    assert "give it the suffix .json" in failed(2, "estimate", recorded, "--json", path)
+    assert "does not end in .json" in failed(2, "estimate", recorded, "--json", path)
     assert path.read_bytes() == recorded.read_bytes()
 
 
@@ -425,7 +425,7 @@ def test_estimate_writes_json_to_the_terminal_on_request(recorded):
 
 
 def test_a_picture_of_another_kind_is_refused_before_anything_is_read(recorded, tmp_path):
-    assert "suffix .png" in failed(2, "estimate", recorded, "--plot", tmp_path / "found.pdf")
+    assert "does not end in .png" in failed(2, "estimate", recorded, "--plot", tmp_path / "found.pdf")
 
 
 # match
@@ -672,13 +672,14 @@ def test_a_run_that_is_interrupted_twice_ends_at_once(start, long_recording, tmp
     )
     assert time.monotonic() - at < 5  # in order, it takes ten
     assert not out.exists()
+    assert run("correct", long_recording, out, "--resume").exit_code == 0
 
 
 def test_what_is_left_over_is_listed_and_removed(tmp_path):
     PartFolder(tmp_path / ".a.h5.parts").create({}, {})
     (tmp_path / ".b.h5.01234567.partial").write_bytes(b"\x89HDF\r\n\x1a\n".ljust(1500))
     listed = run("clean", tmp_path).stdout
-    assert re.search(r"a\.h5 +0 blocks .*\n +b\.h5 +not whole +1\.5 kB +\d+ s old", listed)
+    assert re.search(r"a\.h5 +0 blocks .*\n +b\.h5 +incomplete +1\.5 kB +\d+ s old", listed)
     assert "1.5 kB can be removed with --remove." in listed
     assert "removed 1.5 kB." in run("clean", tmp_path, "--remove").stdout
     assert list(tmp_path.iterdir()) == []
@@ -747,7 +748,7 @@ def test_the_output_is_stored_as_asked_for_within_the_memory_asked_for(recorded,
         (["--compression", "none", "--level", 2], "--level 2 goes with --compression gzip only"),
         (["--compression", "rar"], "'rar' is not one of"),
         (["--memory", "5 MiB"], "--memory '5 MiB' is too little"),
-        (["--memory", "lots"], "--memory lots is no size"),
+        (["--memory", "lots"], "--memory lots is not a size"),
     ],
 )
 def test_storage_and_memory_that_cannot_be_had_are_usage_errors(recorded, out, options, words):
@@ -813,7 +814,7 @@ def test_backgrounds_are_those_of_the_library(recorded, out, images, monkeypatch
     ("code", "options", "reason"),
     [
         (2, ["--flat", "wrong.npy"], "--flat has shape (5, 5); the frames have (72, 64)"),
-        (2, ["--dark", "empty.npy"], "'empty.npy' is no array"),
+        (2, ["--dark", "empty.npy"], "'empty.npy' is not an array"),
         (1, ["--dark", "none.npy"], "none.npy"),
         (1, ["--dark", "none.h5"], "does not exist"),
         (2, ["--background", "wrong.npy"], "shape (5, 5)"),

@@ -1,10 +1,12 @@
 """Through every fault a run ends with the right output, or with one clear error, no output, and a way to go on.
 
-Faults are put into the blocks themselves, so that each happens at the same point of every run.
+Faults are put into the blocks themselves, so that each happens at the same point of every run, except for
+the workers that are killed at random.
 """
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -15,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import cloudpickle
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -120,13 +123,33 @@ def remove_parts(folder, mended):
     shutil.rmtree(parts)
 
 
-def damage_a_part(folder, mended):
-    """Flip a bit of a finished part, whose turn to be copied has not come or has gone."""
-    mended.touch()
+def damage_parts(folder, mended):
+    """Flip a bit of each finished part, and take note of it."""
     for part in Path(folder, ".out.h5.parts").glob("*.part"):
         content = bytearray(part.read_bytes())
         content[-20] ^= 1
         part.write_bytes(content)
+        with open(Path(folder, "damaged"), "a") as file:
+            file.write(f"{part.stem}\n")
+    mended.touch()
+
+
+def stop_before_the_part_has_its_name(folder, mended):
+    """Stop this worker when all but the name of the part is written, and note when that is done after all."""
+    mended.touch()
+    replace = Path.replace
+
+    def replace_late(temporary, part):
+        Path.replace = replace
+        Path(folder, "stopped").write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+        # The signal may be that of another thread, so that this one goes on for a moment.
+        while not Path(folder, "given up").exists():
+            time.sleep(0.01)
+        replace(temporary, part)
+        Path(folder, "written late").touch()
+
+    Path.replace = replace_late
 
 
 def fill_the_memory(folder, mended):
@@ -141,7 +164,7 @@ def kill_a_process(folder, mended):
     time.sleep(1)
 
 
-def replace_the_input(folder, mended):
+def replace_the_input(folder, mended=None):
     source = Path(folder, "series.h5")
     copy = shutil.copy(source, Path(folder, "other.h5"))
     Path(copy).replace(source)
@@ -164,6 +187,67 @@ def test_a_worker_is_stopped_for_a_while(hands, client, tmp_path):
     to_hdf5(frames_with(stop, tmp_path), tmp_path / "out.h5")
     waker.join()
     assert_whole(tmp_path / "out.h5")
+
+
+def test_workers_are_killed_at_random_moments(hands, client, tmp_path):
+    path, chance = tmp_path / "out.h5", random.Random(0)
+    hands.start_workers(2)
+    client.wait_for_workers(4)
+    alive, too_late = list(hands.workers), []
+
+    def kill_three():
+        wait_for(PartFolder.of(path).exists)
+        for _ in range(3):
+            time.sleep(chance.uniform(0, 0.15))
+            worker = alive.pop(chance.randrange(len(alive)))
+            too_late.append(path.exists())
+            end(worker)
+
+    killer = threading.Thread(target=kill_three)
+    killer.start()
+    numbers = np.broadcast_to(np.arange(N_FRAMES, dtype="f4")[:, None, None], (N_FRAMES, 6, 5))
+    to_hdf5(da.from_array(numbers, chunks=(1, 6, 5)).map_blocks(slowly, dtype="f4"), path)
+    killer.join()
+    assert too_late == [False, False, False]
+    assert_whole(path)
+
+
+def slowly(block):
+    time.sleep(0.05)
+    return block
+
+
+def test_two_workers_write_the_same_part(client, tmp_path, monkeypatch):
+    path, stopped = tmp_path / "out.h5", tmp_path / "stopped"
+    client.wait_for_workers(2)
+    addresses = {pid: address for address, pid in client.run(os.getpid).items()}
+    read, written_by = PartFolder.read, []
+
+    def give_up_the_stopped_one():
+        wait_for(lambda: stopped.exists() and stopped.read_text())
+        client.run_on_scheduler(give_up, addresses[int(stopped.read_text())])
+
+    def read_once_it_is_written_twice(folder, first):
+        if first == FAULTY and not written_by:
+            part = folder.path / f"{FAULTY:09d}.part"
+            written_by.append(part.stat().st_ino)
+            (tmp_path / "given up").touch()
+            os.kill(int(stopped.read_text()), signal.SIGCONT)
+            wait_for((tmp_path / "written late").exists)
+            written_by.append(part.stat().st_ino)
+        return read(folder, first)
+
+    monkeypatch.setattr(PartFolder, "read", read_once_it_is_written_twice)
+    scheduler_that_loses_it = threading.Thread(target=give_up_the_stopped_one)
+    scheduler_that_loses_it.start()
+    to_hdf5(frames_with(stop_before_the_part_has_its_name, tmp_path), path)
+    scheduler_that_loses_it.join()
+    assert len(set(written_by)) == 2
+    assert_whole(path)
+
+
+async def give_up(address, dask_scheduler):
+    await dask_scheduler.remove_worker(address, stimulus_id="test", close=False)
 
 
 def test_a_worker_is_lost_while_workers_are_asked_what_they_see(hands, client, tmp_path, monkeypatch):
@@ -316,9 +400,20 @@ def test_the_client_is_killed(hands, tmp_path):
         resume(frames_with(kill_a_process, tmp_path), tmp_path / "out.h5")
 
 
-def test_parts_are_damaged_before_they_are_copied(client, tmp_path):
-    to_hdf5(frames_with(damage_a_part, tmp_path), tmp_path / "out.h5")
+def test_parts_are_damaged_before_they_are_copied(client, tmp_path, monkeypatch):
+    read = PartFolder.read
+
+    def read_once_they_are_damaged(folder, first):
+        wait_for((tmp_path / "mended").exists)
+        return read(folder, first)
+
+    monkeypatch.setattr(PartFolder, "read", read_once_they_are_damaged)
+    to_hdf5(frames_with(damage_parts, tmp_path), tmp_path / "out.h5")
     assert_whole(tmp_path / "out.h5")
+    damaged, made = ((tmp_path / name).read_text().split() for name in ("damaged", "computed"))
+    assert len(damaged) >= 3
+    # The first block was a sample too.
+    assert sorted(map(int, made)) == sorted([0, *range(0, N_FRAMES, N_BLOCK), *map(int, damaged)])
 
 
 def test_the_folder_of_parts_is_deleted(client, tmp_path):
@@ -343,7 +438,31 @@ def test_the_input_is_replaced(client, tmp_path):
 def with_replaced_input(block, folder):
     if len(list(Path(folder, ".out.h5.parts").glob("*.part"))) > 2:
         with contextlib.suppress(OSError):
-            replace_the_input(folder, None)
+            replace_the_input(folder)
+    return block
+
+
+def write_to_the_input(folder):
+    with open(Path(folder, "series.h5"), "ab") as file:
+        file.write(b"more")
+
+
+@pytest.mark.parametrize("change", [replace_the_input, write_to_the_input])
+@pytest.mark.parametrize("resume", [None, True])
+def test_the_input_changes_while_threads_work(tmp_path, change, resume):
+    path = write_series_file(tmp_path / "series.h5", *make_bleaching_frames(N_FRAMES))
+    with FLSeries(h5file=path, h5mode="r") as fls, dask.config.set(scheduler="threads", num_workers=2):
+        lazy = fls.lazy(block_bytes=N_BLOCK * 24 * 30 * 4).fl
+        frames = lazy.map_blocks(changing_the_input, change, tmp_path, meta=lazy._meta)
+        with pytest.raises(FileChangedError, match=r"'.*series\.h5' changed after its frames were indexed"):
+            to_hdf5(frames, tmp_path / "out.h5", resume=resume)
+    assert not (tmp_path / "out.h5").exists()
+    assert left_over(tmp_path) == []
+
+
+def changing_the_input(block, change, folder, block_id):
+    if block_id[0] == 4:
+        change(folder)
     return block
 
 
@@ -418,18 +537,19 @@ try:
                 pass
         if when == "written":
             group["raw"] = np.random.default_rng(0).random((300, 300))
-except OSError:
-    print("failed")
+except OSError as error:
+    print(type(error).__name__)
 # HDF5 crashes here if it failed to close a file.
 print([h5py.File(file) for file in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE)])
 """
 
 
-@pytest.mark.parametrize("when", ["written", "closed"])
-def test_hdf5_keeps_no_file_that_did_not_fit_its_disk(small_disk, when):
+@pytest.mark.parametrize(("when", "error"), [("written", "OSError"), ("closed", "FileError")])
+def test_hdf5_keeps_no_file_that_did_not_fit_its_disk(small_disk, when, error):
     run = subprocess.run([sys.executable, "-c", FILL_A_DISK, str(small_disk), when], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == ["failed", "[]"]
+    assert run.stdout.split() == [error, "[]"]
+    assert [file.name for file in small_disk.iterdir()] == ["filler"]
 
 
 def test_the_folder_becomes_read_only(client, small_disk):

@@ -104,7 +104,7 @@ def test_a_mask_chooses_the_frames_it_marks(fls, kind):
 
 @pytest.mark.parametrize("index", [True, 1.5, None, [1, True], ["cell_1"]])
 def test_an_index_that_is_no_integer_is_refused(fls, index):
-    with pytest.raises(ParameterError, match="no position of a frame"):
+    with pytest.raises(ParameterError, match="not a frame position"):
         fls[index]
 
 

@@ -76,4 +76,4 @@ def estimate(
 def _check_is_json(path: Path) -> None:
     """Refuse a file of another kind, such as the series that a shell put behind --json."""
     if path.suffix.lower() != ".json":
-        raise ParameterError(f"'{path}' is no name of a JSON file: give it the suffix .json, or - for here.")
+        raise ParameterError(f"'{path}' does not end in .json: choose a name that does, or - to print it.")

@@ -13,6 +13,7 @@ from click.exceptions import Exit
 
 from ..errors import FlimageError, ParameterError
 from ..notices import BleachingWarning, ClippingWarning, SchedulerWarning
+from ..view.text import printable
 from .interrupts import StoppingInOrder
 from .wording import in_words_of_the_command_line
 
@@ -101,8 +102,7 @@ def warnings_in_one_line() -> Iterator[None]:
 
 def say(kind: str, text: str) -> None:
     """Write one line to the standard error."""
-    line = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
-    click.echo(f"{PROGRAM}: {kind}: {line}", err=True)
+    click.echo(f"{PROGRAM}: {kind}: {printable(' '.join(text.split()))}", err=True)
 
 
 def _in_words(error: Exception) -> str:

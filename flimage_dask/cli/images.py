@@ -27,5 +27,5 @@ def read_image(file: Path) -> NDArray[Any]:
     try:
         found: NDArray[Any] = np.load(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise click.BadParameter(f"'{file}' is no array as numpy.save writes it") from error
+        raise click.BadParameter(f"'{file}' is not an array as numpy.save writes it") from error
     return found

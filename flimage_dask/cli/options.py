@@ -65,7 +65,7 @@ def _read_parameters(
     try:
         return {name.strip(): float(value) for name, value in (text.split("=") for text in texts)} or None
     except ValueError as error:
-        raise click.BadParameter(f"'{' '.join(texts)}' is no NAME=VALUE, such as rate=0.05") from error
+        raise click.BadParameter(f"'{' '.join(texts)}' is not of the form NAME=VALUE, such as rate=0.05") from error
 
 
 def _slice(text: str) -> slice:
@@ -74,7 +74,7 @@ def _slice(text: str) -> slice:
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3) or numbers[2:] == [0]:
-        raise click.BadParameter(f"'{text}' is no slice of frames, first:end:step, such as ::2 or 0:100")
+        raise click.BadParameter(f"'{text}' is not a slice of frames, first:end:step, such as ::2 or 0:100")
     return slice(*numbers)
 
 

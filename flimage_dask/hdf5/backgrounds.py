@@ -31,7 +31,7 @@ class StoredBackground(Protocol):
         """Paths, within a frame, of the images that each frame has of its own."""
         ...
 
-    def images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    def stored_images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
         """Give all images that are stored of a block (frame, y, x): each frame, followed by those of its own.
 
         Backgrounds are found in the frames as they are stored, in the type `dtype`.
@@ -53,7 +53,7 @@ class NoBackground:
 
     datasets: tuple[str, ...] = ()
 
-    def images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    def stored_images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
         """Give the frames."""
         return iter(block)
 
@@ -83,7 +83,7 @@ class FittedBackground:
     attributes: Mapping[str, Any]
     datasets: tuple[str, ...] = field(default=(FIT,), init=False)
 
-    def images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    def stored_images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
         """Give each frame and its background."""
         stored = np.asarray(block, dtype)
         for frame, image in zip(stored, self.find(stored), strict=True):
@@ -99,7 +99,7 @@ class FittedBackground:
 
 
 @dataclass(frozen=True, eq=False)
-class SharedBackground(NoBackground):
+class SharedBackground:
     """One background image for all frames.
 
     Parameters
@@ -110,8 +110,16 @@ class SharedBackground(NoBackground):
         What is to be known about it.
     """
 
-    image: NDArray[Any] = field(kw_only=True)
-    attributes: Mapping[str, Any] = field(kw_only=True)
+    image: NDArray[Any]
+    attributes: Mapping[str, Any]
+    datasets: tuple[str, ...] = field(default=(), init=False)
+
+    def stored_images(self, block: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+        """Give the frames."""
+        return iter(block)
+
+    def create(self, frame: h5py.Group, shape: tuple[int, int], dtype: np.dtype[Any], encoding: FrameEncoding) -> None:
+        """Create nothing."""
 
     def attach(self, group: h5py.Group, name: str, first: str | None, dtype: np.dtype[Any]) -> None:
         """Store the image in the first frame, and link it to all others."""
@@ -129,7 +137,7 @@ def choose_encoding(
     n_frames = len(block)
     # A large frame is not copied to be sampled.
     some, _ = in_type(block if n_frames < 4 else block[[0, n_frames // 2, n_frames - 1]], dtype)
-    return storage.choose([contiguous(image, dtype)[0] for image in background.images(some, dtype)])
+    return storage.choose([contiguous(image, dtype)[0] for image in background.stored_images(some, dtype)])
 
 
 def encode_block(
@@ -141,7 +149,7 @@ def encode_block(
     """Encode all images of the frames of a block, and count the pixels that their type cannot hold."""
     frames, n_clipped = in_type(block, dtype)
     encoded = []
-    for image in background.images(frames, dtype):
+    for image in background.stored_images(frames, dtype):
         pixels, n_infinite = contiguous(image, dtype)
         encoded.append(encode(pixels))
         n_clipped += n_infinite

@@ -18,7 +18,7 @@ from .changes import IMAGES, note_change
 from .files import check_writable, noticing_damage
 from .layout import BACKGROUNDS, is_in_memory, path_of, read_attributes, where, write_attributes, write_image
 from .local import is_file_of
-from .output import check_output, open_output, writing_in
+from .output import check_output, explaining_write_errors, open_output
 from .pixels import holds_its_pixels, read_pixels
 
 # What HDF5 says of a disk that takes no more.
@@ -32,7 +32,7 @@ _EXPANDING_LINKS.set_copy_object(h5o.COPY_EXPAND_SOFT_LINK_FLAG | h5o.COPY_EXPAN
 def copy_image(source: h5py.Group, target: h5py.Group) -> None:
     """Copy everything below an image into an open group, replacing things of the same names."""
     check_writable(target)
-    with _explained(source, target):
+    with _telling_damage_from_full_disk(source, target):
         _copy_items(source, target)
     note_change(target, IMAGES)
 
@@ -58,7 +58,7 @@ def copy_image_as(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Gro
         group = parent.create_group(name)
         copy_image(source, group)
         return group
-    with _explained(source, parent):
+    with _telling_damage_from_full_disk(source, parent):
         # One call, several times as fast as copying object by object.
         h5o.copy(source.id, b".", parent.id, name.encode(), _EXPANDING_LINKS)
         copied = parent[name]
@@ -107,7 +107,7 @@ def _bring_pixels(source: h5py.Group, copied: h5py.Group) -> None:
 
 
 @contextmanager
-def _explained(source: h5py.Group, target: h5py.Group) -> Iterator[None]:
+def _telling_damage_from_full_disk(source: h5py.Group, target: h5py.Group) -> Iterator[None]:
     """Tell by HDF5's errors whether the image is damaged, or there is no room for its copy."""
     with noticing_damage(source):
         try:
@@ -116,7 +116,7 @@ def _explained(source: h5py.Group, target: h5py.Group) -> Iterator[None]:
             path = path_of(target)
             if path is None or not _OF_WRITING.search(str(error)):
                 raise
-            with writing_in(path.parent):
+            with explaining_write_errors(path.parent):
                 raise
 
 

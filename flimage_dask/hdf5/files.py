@@ -87,7 +87,7 @@ def bound_metadata_cache(file: h5py.File, n_frames: int) -> None:
     file.id.set_mdc_config(config)
 
 
-def opened(group: h5py.Group) -> h5py.Group:
+def still_open(group: h5py.Group) -> h5py.Group:
     """Return a group, as long as its file is open.
 
     Raises
@@ -108,7 +108,7 @@ def check_writable(group: h5py.Group) -> None:
     FileClosedError, FileReadOnlyError
         (OSErrors, KeyErrors and ValueErrors) if it is.
     """
-    if not is_writable(opened(group)):
+    if not is_writable(still_open(group)):
         raise FileReadOnlyError(f"{where(group)} is open read-only: open it with h5mode='a' to change it.")
 
 
@@ -137,7 +137,7 @@ def subgroup(group: h5py.Group, name: str) -> h5py.Group:
     with noticing_damage(group):
         found = group[name]
         if not isinstance(found, h5py.Group):
-            raise TypeError(f"'{name}' is no group")
+            raise TypeError(f"'{name}' is not a group")
     return found
 
 
@@ -182,7 +182,7 @@ def open_path(path: Path, h5mode: str) -> h5py.File:
         # By this name it is found again, wherever the process goes.
         return h5py.File(path.absolute(), h5mode)
     except OSError as error:
-        raise _explained(path, h5mode, error) from error
+        raise _open_error(path, h5mode, error) from error
 
 
 def is_being_written(path: Path) -> bool:
@@ -203,7 +203,7 @@ def _open_url(url: Url, h5mode: str) -> h5py.File:
     return RemoteFile.at(url).open()
 
 
-def _explained(path: Path, h5mode: str, error: OSError) -> FileError:
+def _open_error(path: Path, h5mode: str, error: OSError) -> FileError:
     """Find out why a file does not open."""
     if path.is_dir():
         return FileIsFolderError(f"'{path}' is a folder: give the name of an HDF5 file.")

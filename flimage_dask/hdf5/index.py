@@ -1,23 +1,20 @@
 """Where the frames of a series lie: byte ranges, shapes and filters, found in one pass over the file."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import h5py
 import numpy as np
-from h5py import h5d, h5g, h5o, h5p, h5t
+from h5py import h5d, h5g, h5o
 from numpy.typing import NDArray
 
 from ..errors import SeriesError
-from ..memory import memory_of_machine
 from ..progress import ignore_progress
 from .files import noticing_damage
-from .filters import DEFLATE, SHUFFLE, FilterPipeline
+from .filters import FilterPipeline
+from .image_layout import NO_RANGE, ImageLayout, flaw_of
 from .layout import BACKGROUNDS, RAW, frame_name, unopened_error, where
-
-#: Offset of an image that lies in no single byte range: HDF5 must read it.
-NO_RANGE = -1
 
 # Frames between two reports: some 10 ms.
 _BATCH = 100
@@ -92,7 +89,7 @@ class BackgroundIndex:
     """
 
     images: ImageIndex
-    image_of: NDArray[np.int64]  # (n_frames,); NO_BACKGROUND for none
+    image_of: NDArray[np.int64]  # (n_frames,); NO_IMAGE for none
 
     def take(self, positions: NDArray[np.int64]) -> Self:
         """Select frames."""
@@ -100,7 +97,7 @@ class BackgroundIndex:
 
 
 #: Entry of a frame that has no background image of a kind.
-NO_BACKGROUND = -1
+NO_IMAGE = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +230,7 @@ class _Sharing:
 
     def __init__(self, n_frames: int) -> None:
         self.owners: list[int] = []  # number of the first frame of each distinct image
-        self.image_of = np.full(n_frames, NO_BACKGROUND)
+        self.image_of = np.full(n_frames, NO_IMAGE)
         self._images: dict[tuple[int, int], int] = {}
 
     def add(self, row: int, number: int, address: tuple[int, int]) -> None:
@@ -273,100 +270,6 @@ def _open_image(group: h5py.Group, number: int, name: str) -> h5d.DatasetID:
             f"frame {number} of {where(group)} has no dataset '{name}' that can be opened ({error.args[0]}). "
             f"Leave it out with a slice of the series."
         ) from error
-
-
-@dataclass(frozen=True)
-class ImageLayout:
-    """What the images of one kind of dataset have in common."""
-
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-    filters: tuple[int, ...]
-    contiguous: bool
-    one_chunk: bool
-    may_be_elsewhere: bool
-    stored: h5t.TypeID = field(compare=False)
-    properties: h5p.PropDCID = field(compare=False)
-
-    @classmethod
-    def of(cls, dataset: h5d.DatasetID) -> Self:
-        """Ask for all of it; a TypeError where numpy has no type of the kind."""
-        properties = dataset.get_create_plist()
-        layout = properties.get_layout()
-        chunked = layout == h5d.CHUNKED
-        filters = [properties.get_filter(k) for k in range(properties.get_nfilters())] if chunked else []
-        codes = tuple(code for code, *_ in filters)
-        is_external = layout == h5d.CONTIGUOUS and properties.get_external_count() > 0
-        # A type that numpy has no equal for (reduced precision, another byte order) is HDF5's to convert.
-        plain = dataset.dtype.kind in "fiu" and h5t.py_create(dataset.dtype.newbyteorder("=")) == dataset.get_type()
-        return cls(
-            shape=dataset.shape,
-            dtype=dataset.dtype,
-            filters=codes,
-            contiguous=plain and layout == h5d.CONTIGUOUS and not is_external,
-            one_chunk=plain
-            and chunked
-            and properties.get_chunk() == dataset.shape
-            and FilterPipeline.can_decode(codes)
-            and all(_is_usual(code, values, dataset.dtype.itemsize) for code, _, values, _ in filters),
-            may_be_elsewhere=is_external or layout == h5d.VIRTUAL,
-            stored=dataset.get_type(),
-            properties=properties,
-        )
-
-    def fits(self, dataset: h5d.DatasetID) -> bool:
-        """Tell whether a dataset has this layout, faster than by asking for all of it."""
-        return bool(
-            dataset.shape == self.shape
-            and dataset.get_type() == self.stored
-            and dataset.get_create_plist().equal(self.properties)
-        )
-
-    def is_chunk_of(self, pipeline: FilterPipeline) -> bool:
-        """Tell whether an image is one chunk that these filters made."""
-        return self.one_chunk and (self.filters, self.dtype.itemsize) == (pipeline.codes, pipeline.itemsize)
-
-    def locate(self, dataset: h5d.DatasetID) -> tuple[int, int, int]:
-        """Return offset, size and filter mask of an image, or `NO_RANGE`."""
-        if self.one_chunk:
-            chunk = dataset.get_chunk_info_by_coord((0, 0))
-            if chunk.byte_offset is not None:
-                return chunk.byte_offset, chunk.size, chunk.filter_mask
-        elif self.contiguous:
-            offset = dataset.get_offset()
-            if offset is not None:
-                return offset, dataset.get_storage_size(), 0
-        return NO_RANGE, 0, 0
-
-
-def flaw_of(dataset: h5d.DatasetID) -> str | None:
-    """Say why a dataset is no image; None if it is one."""
-    shape, dtype = dataset.shape, _dtype_of(dataset)
-    if dataset.rank != 2 or dtype is None or dtype.kind not in "fiub":
-        return f"has shape {shape} and type {dtype or 'unknown'}; a frame is a two-dimensional image of real numbers."
-    if 0 in shape:
-        return f"has shape {shape}, so that it holds no pixel."
-    n_bytes, most = shape[0] * shape[1] * dtype.itemsize, memory_of_machine()
-    # A damaged file may promise anything.
-    if n_bytes > most:
-        return f"has shape {shape}, {n_bytes / 2**30:,.0f} GiB, and the memory of this machine {most / 2**30:,.0f} GiB."
-    return None
-
-
-def _dtype_of(dataset: h5d.DatasetID) -> np.dtype[Any] | None:
-    """Return the type of a dataset; None if numpy has no such type."""
-    try:
-        dtype: np.dtype[Any] = dataset.dtype
-    except (TypeError, ValueError):
-        return None
-    return dtype
-
-
-def _is_usual(code: int, values: tuple[int, ...], itemsize: int) -> bool:
-    """Tell whether the parameters of a filter are those with which HDF5 would undo it as it is done here."""
-    if code == DEFLATE:
-        return len(values) == 1 and values[0] <= 9
-    return code != SHUFFLE or values == (itemsize,)
 
 
 def _check_image(

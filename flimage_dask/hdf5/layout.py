@@ -84,11 +84,10 @@ def count_frames(group: h5py.Group) -> int:
     return n_found if n_found > _MANY_FRAMES else _count_all(group)
 
 
-def check_no_gap(group: h5py.Group, n_frames: int) -> bool:
+def check_no_gap(group: h5py.Group, n_frames: int) -> None:
     """Refuse a series that has other frames than `fli_0` to the last of `n_frames`, visiting all of them."""
     if _count_all(group) != n_frames:
         raise gap_error(group, next(number for number in range(n_frames + 1) if frame_name(number) not in group))
-    return True
 
 
 def _search_last(group: h5py.Group) -> int:

@@ -140,7 +140,7 @@ def check_space(folder: Path, n_bytes: int) -> None:
 
 
 @contextmanager
-def writing_in(folder: Path) -> Iterator[None]:
+def explaining_write_errors(folder: Path) -> Iterator[None]:
     """Turn HDF5's errors on writing, which tell addresses in memory, into one that tells the reason."""
     try:
         yield
@@ -180,15 +180,15 @@ def open_output(output: Output, *, overwrite: bool, scratch: Path | None = None)
 
 @contextmanager
 def _open_partial(partial: Path) -> Iterator[h5py.File]:
-    with writing_in(partial.parent):
+    with explaining_write_errors(partial.parent):
         # Without HDF5's own lock, which ends before all of the file is on the disk.
         file = h5py.File(partial, "w-", meta_block_size=_METADATA_BLOCK_BYTES, locking=False)
     try:
-        with writing_in(partial.parent):
+        with explaining_write_errors(partial.parent):
             growing, lock = GrowingFile(partial), FileLock(partial)
         with growing, _seen_to_be_in_use(lock):
             yield file
-            with writing_in(partial.parent):
+            with explaining_write_errors(partial.parent):
                 if file:
                     # On a full disk this fails, and closing does not; see `_discard`.
                     file.flush()
@@ -236,7 +236,7 @@ def _open_group(group: h5py.Group) -> Iterator[None]:
     attributes = set(group.attrs)
     try:
         yield
-        with writing_in(Path(group.file.filename).parent):
+        with explaining_write_errors(Path(group.file.filename).parent):
             group.file.flush()
     except BaseException:
         if group:

@@ -91,7 +91,7 @@ class Part:
         content, checksum = memoryview(stored)[: -_CHECKSUM.size], stored[-_CHECKSUM.size :]
         start = len(_MAGIC) + _SIZE_OF_HEADER.size
         if len(content) < start or stored[: len(_MAGIC)] != _MAGIC:
-            raise DamagedPartError("is none of this version")
+            raise DamagedPartError("is not a part of this version")
         if _CHECKSUM.pack(isal_zlib.crc32(content)) != checksum:
             raise DamagedPartError("has a wrong checksum")
         (n_header,) = _SIZE_OF_HEADER.unpack(content[len(_MAGIC) : start])
@@ -133,7 +133,7 @@ class PartFolder:
         """Tell whether a run left it, rather than somebody else under such a name."""
         return any((self.path / name).is_file() for name in (_NOTE, _LOCK))
 
-    def refuse(self, *, resume: bool | None) -> None:
+    def check_free(self, *, resume: bool | None) -> None:
         """Refuse to start where another run is at work, or left parts and it is not said what to do with them.
 
         Raises
@@ -145,9 +145,10 @@ class PartFolder:
             raise self._in_use()
         n_finished = len(self.finished())
         if resume is None and (n_finished or self.note()):
+            blocks = f"{n_finished} finished block{'' if n_finished == 1 else 's'}"
             raise UnfinishedRunError(
-                f"an earlier run left {n_finished} finished blocks in '{self.path}': go on with resume=True, "
-                f"or start again with resume=False."
+                f"an earlier run left {blocks} in '{self.path}': go on with resume=True, or start again with "
+                f"resume=False."
             )
 
     def is_in_use(self) -> bool:

@@ -18,7 +18,8 @@ from ..process_local import ProcessLocal
 from .encoding import load_filters
 from .files import open_path
 from .filters import Bytes, DamagedChunkError
-from .index import NO_RANGE, ImageIndex, ImageLayout, index_images
+from .image_layout import NO_RANGE, ImageLayout
+from .index import ImageIndex, index_images
 from .layout import is_writable, said
 from .local import LocalFile, local_file_of
 from .remote import refuse_local_data

@@ -19,7 +19,7 @@ from h5py import h5o
 from ..errors import FileChangedError, FileError
 from .filters import Bytes
 from .own_thread import in_own_thread, no_garbage_collection
-from .url import Url, explained, locate, may_pass, public_name
+from .url import Url, locate, may_pass, public_name, url_error
 
 #: Names and values of the marks by which one state of a file differs from another.
 Version: TypeAlias = tuple[tuple[str, str], ...]
@@ -253,7 +253,7 @@ def _ask(name: str, request: Callable[[], _T], pauses_s: Sequence[float] = ()) -
         except Exception as error:
             pause = next(pauses, None) if may_pass(error) else None
             if pause is None:
-                raise explained(name, error) from error
+                raise url_error(name, error) from error
         time.sleep(pause)
 
 

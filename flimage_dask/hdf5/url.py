@@ -61,14 +61,14 @@ def locate(url: Url) -> tuple[Any, str]:
             f'pip install "flimage_dask[remote]"'
         ) from error
     except ValueError as error:
-        raise ParameterError(f"'{name}' is no URL that can be opened: {_shown(error)}.") from error
+        raise ParameterError(f"'{name}' is not a URL that can be opened: {_shown(error)}.") from error
     # Each file system has errors of its own.
     except Exception as error:
-        raise explained(name, error) from error
+        raise url_error(name, error) from error
     return filesystem, path
 
 
-def explained(name: str, error: Exception) -> FileError:
+def url_error(name: str, error: Exception) -> FileError:
     """Find out why a file behind a URL cannot be read."""
     reason, status = _reason(error)
     if isinstance(error, PermissionError) or status in (401, 403):

@@ -29,7 +29,7 @@ from .layout import (
     store_pixels,
     write_attributes,
 )
-from .output import check_space, writing_in
+from .output import check_space, explaining_write_errors
 
 #: Encoded frames that wait for their turn, at most.
 MOST_WAITING_BYTES = 64 << 20
@@ -153,15 +153,15 @@ class SeriesWriter(ProcessLocal):
             encoded, n_clipped = encode_block(frames, self._dtype, self._background, self.encoding.encode)
             self._take(template, start, encoded, n_clipped)
 
-    def use(self, encoding: FrameEncoding, share: float) -> None:
-        """Take frames that are encoded elsewhere.
+    def set_encoding(self, encoding: FrameEncoding, share: float) -> None:
+        """Fix how frames are stored; refuse an output for which the disk has no room.
 
         Parameters
         ----------
         encoding
             How they are.
         share
-            Of their size that is expected to be left.
+            Share of the uncompressed size that the encoded frames will take.
         """
         frame_bytes = self._n_images * int(np.prod(self._frame_shape)) * self._dtype.itemsize
         check_space(self._folder, int(share * frame_bytes + _OBJECT_BYTES) * self._n_frames)
@@ -176,7 +176,7 @@ class SeriesWriter(ProcessLocal):
         first
             Position of the first of them.
         frames
-            All images of each frame, one frame after the other, in the order of `StoredBackground.images`.
+            All images of each frame, one frame after the other, in the order of `StoredBackground.stored_images`.
         n_clipped
             Pixels that their type could not hold.
         """
@@ -195,7 +195,7 @@ class SeriesWriter(ProcessLocal):
             return None
         block = self._unencoded[min(self._unencoded)]
         if not is_in_memory(self._group) or self._storage != FLIMAGE_LIKE:
-            self.use(*choose_encoding(self._storage, block, self._dtype, self._background))
+            self.set_encoding(*choose_encoding(self._storage, block, self._dtype, self._background))
             return self._template
         return self._template_with(self.encoding)
 
@@ -233,7 +233,7 @@ class SeriesWriter(ProcessLocal):
                 return
             frames = self._waiting.pop(first)
             self._waiting_bytes -= _n_bytes(frames)
-            with writing_in(self._folder):
+            with explaining_write_errors(self._folder):
                 for place in range(0, len(frames), self._n_images):
                     number = first + place // self._n_images
                     self._store(template, number, frames[place : place + self._n_images])

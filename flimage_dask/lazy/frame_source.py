@@ -12,7 +12,7 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from ..correction.preparation import Preparation
-from ..hdf5.index import NO_BACKGROUND, ImageIndex, SeriesIndex
+from ..hdf5.index import NO_IMAGE, ImageIndex, SeriesIndex
 from ..hdf5.reader import WHOLE, ImageReader, Region
 from ..hdf5.source import ByteSource
 from ..memory import reuse_freed_memory
@@ -160,7 +160,7 @@ class FrameSource:
             parts = [
                 self.shared.read(self.reader, index, image_of[position])[region]
                 for index, image_of in images
-                if image_of[position] != NO_BACKGROUND
+                if image_of[position] != NO_IMAGE
             ]
             yield reduce(_add, parts) if parts else 0.0
 

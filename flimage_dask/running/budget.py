@@ -83,7 +83,7 @@ def plan_memory(
     Raises
     ------
     ParameterError
-        (a ValueError) if `memory` is no size, or too little for a single frame.
+        (a ValueError) if `memory` is not a size, or too little for a single frame.
 
     Examples
     --------
@@ -143,12 +143,12 @@ def size_in_bytes(size: int | str, argument: str) -> int:
     Raises
     ------
     ParameterError
-        (a ValueError) that names the argument, if it is no size, or none above 0.
+        (a ValueError) that names the argument, if it is not a size above 0.
     """
     try:
         n_bytes = int(parse_bytes(size))
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise ParameterError(f"{argument}={size!r} is no size: give bytes or text such as '8 MiB'.") from error
+        raise ParameterError(f"{argument}={size!r} is not a size: give bytes or text such as '8 MiB'.") from error
     if n_bytes <= 0:
         raise ParameterError(f"{argument}={size!r} must be positive.")
     return n_bytes

@@ -57,11 +57,11 @@ class Destination:
         FileError
             (an OSError) see `hdf5.output.check_output`.
         UnfinishedRunError
-            (a FileExistsError) see `PartFolder.refuse`.
+            (a FileExistsError) see `PartFolder.check_free`.
         """
         check_output(self.output, self.source, overwrite=self.overwrite)
         if self.parts is not None:
-            self.parts.refuse(resume=self.resume)
+            self.parts.check_free(resume=self.resume)
 
     def keepsake(self, name: str) -> str | None:
         """Return what the run that is resumed left under a name, if it did."""
@@ -74,12 +74,12 @@ def stored_type(dtype: DTypeLike) -> np.dtype[Any]:
     Raises
     ------
     ParameterError
-        (a ValueError) if it is no type of real numbers.
+        (a ValueError) if it is not a type of real numbers.
     """
     try:
         stored = np.dtype(dtype)
     except TypeError as error:
-        raise ParameterError(f"dtype={dtype!r} is no type of numbers: {error}.") from error
+        raise ParameterError(f"dtype={dtype!r} is not a numeric type: {error}.") from error
     if stored.kind not in "fiu":
-        raise ParameterError(f"dtype={stored} is no type of real numbers: give 'float32', 'int16' or the like.")
+        raise ParameterError(f"dtype={stored} is not a type of real numbers: give 'float32', 'int16' or the like.")
     return stored

@@ -78,7 +78,7 @@ class PartRun:
         UnfinishedRunError
             (a FileExistsError) if parts of another run lie there.
         """
-        self.folder.refuse(resume=self.destination.resume)
+        self.folder.check_free(resume=self.destination.resume)
         with self.folder.taken() as lock:
             goes_on = bool(self.destination.resume and self.folder.note())
             if goes_on:
@@ -105,7 +105,7 @@ class PartRun:
         """Let workers write parts, and store them as they come."""
         frames = self.workers.with_shared_values(self.frames)
         maker = self._maker(frames)
-        writer.use(maker.encoding, self.folder.note()["share"])
+        writer.set_encoding(maker.encoding, self.folder.note()["share"])
         copied = _Copied()
         ready = self._finished()
         missing = [number for number in range(frames.numblocks[0]) if number not in ready]

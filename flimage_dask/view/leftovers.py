@@ -39,7 +39,7 @@ def leftovers_text(folder: Path, found: Sequence[Leftover], *, removed: bool) ->
 def _kind(leftover: Leftover) -> str:
     if leftover.is_in_use:
         return "being written"
-    return "not whole" if leftover.n_blocks is None else counted(leftover.n_blocks, "block")
+    return "incomplete" if leftover.n_blocks is None else counted(leftover.n_blocks, "block")
 
 
 def _age(leftover: Leftover) -> str:

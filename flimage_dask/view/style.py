@@ -99,7 +99,7 @@ def dot_size(n_frames: int) -> float:
 def check_is_png(path: Path) -> None:
     """Refuse a file of another kind."""
     if path.suffix.lower() != ".png":
-        raise ParameterError(f"'{path}' is no name of a picture: give it the suffix .png.")
+        raise ParameterError(f"'{path}' does not end in .png: choose a name that does.")
 
 
 def save(figure: Figure, path: Path) -> None:

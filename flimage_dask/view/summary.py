@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from ..errors import FileError
 from ..hdf5.attributes import as_array, read_attribute, split_constant
 from ..hdf5.files import GroupHolder, noticing_damage
-from ..hdf5.index import NO_BACKGROUND, SeriesIndex, index_series
+from ..hdf5.index import NO_IMAGE, SeriesIndex, index_series
 from ..hdf5.layout import BACKGROUNDS, FLUORESCENCE, IDENTIFIER, PROVENANCE, count_frames, where
 from ..hdf5.source import origin_of
 from ..hdf5.url import Url
 from ..image import FLImage
 from ..meta import DATA_DEF_FL, OTHER_DEF_FL
+from ..plain_json import plain
 from ..series import FLSeries
-from .text import aligned, clean, counted, listed, plain, printable, short
+from .text import aligned, clean, counted, listed, printable, short
 from .units import format_compression, format_time
 
 #: Steps between frames that differ by less than this share of their median are called equal.
@@ -110,7 +111,7 @@ def _describe_series(series: FLSeries) -> dict[str, Any]:
         "uncompressed_bytes": _uncompressed_bytes(index),
         "backgrounds": {
             _kind(background.images.dataset): {
-                "n_frames": int(np.count_nonzero(background.image_of != NO_BACKGROUND)),
+                "n_frames": int(np.count_nonzero(background.image_of != NO_IMAGE)),
                 "n_images": len(background.images),
             }
             for background in index.backgrounds

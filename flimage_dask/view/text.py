@@ -1,6 +1,6 @@
 """Plain text for a terminal: aligned columns, short numbers, and nothing that could steer the terminal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,15 @@ def clean(text: str, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def printable(path: str | Path) -> str:
-    r"""Write a path as a whole, so that it can be copied, without control characters.
+def printable(text: str | Path) -> str:
+    r"""Write text as a whole, so that a path can be copied, without control characters.
 
     Examples
     --------
     >>> printable("a  name \x1b[31mwith a colour.h5")
     'a  name ?[31mwith a colour.h5'
     """
-    return "".join(character if character.isprintable() else "?" for character in str(path))
+    return "".join(character if character.isprintable() else "?" for character in str(text))
 
 
 def short(value: Any) -> str:
@@ -87,30 +87,3 @@ def counted(n: int, noun: str) -> str:
     ('1 frame', '12,000 frames')
     """
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def plain(value: Any, levels: int = 20) -> Any:
-    """Turn a value into what JSON knows: not-finite numbers become None, arrays lists, the rest text.
-
-    Parameters
-    ----------
-    value
-        Anything; what is nested deeper than `levels` is left out.
-    levels
-        Mappings and lists within each other.
-    """
-    if levels == 0:
-        return "…"
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry, levels - 1) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(entry, levels - 1) for entry in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,8 +1,8 @@
 """Figures of a run on a cluster: ``python -m tests.benchmarks.cluster`` (speed cores assembly growth memory …).
 
 Everything runs on this machine: workers are processes with one thread each, on the loopback. Without a name all
-experiments run, in half an hour or more; ``--runs`` is the number of those in which somebody is killed, ``--cores``
-names the numbers of threads and of workers that are compared.
+experiments run, in half an hour or more; ``--kills`` is the number of runs in which somebody is killed, by default 50
+workers and 20 clients, ``--cores`` names the numbers of threads and of workers that are compared.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from .peers.codec import CodecAlone
 
 _MIDDLE = Recipe("integer", 512, 1000)
 _SHORT = Recipe("integer", 512, 100)
+_KILLED_WORKERS, _KILLED_CLIENTS = 50, 20
 
 
 @contextmanager
@@ -282,6 +283,7 @@ def workers(bench, options):
     """Kill a worker at a random moment of each run; runs that end before do not count."""
     source = bench.series(_SHORT)
     chance = random.Random(0)
+    n_wanted = options.kills or _KILLED_WORKERS
     n_right = n_runs = n_killed = 0
     with TemporaryDirectory(dir=bench.folder) as scratch:
         reference, target = Path(scratch) / "reference.h5", Path(scratch) / "out.h5"
@@ -293,7 +295,7 @@ def workers(bench, options):
             start = time.perf_counter()
             correct(source, target, overwrite=True)
             usual = time.perf_counter() - start
-            while n_killed < options.runs:
+            while n_killed < n_wanted:
                 alive = [worker for worker in hands.workers if worker.poll() is None]
                 alive += [hands.start_worker() for _ in range(2 - len(alive))]
                 client.wait_for_workers(2, timeout=60)
@@ -310,10 +312,11 @@ def workers(bench, options):
 
 
 def clients(bench, options):
-    """Kill the client at a random moment of each run, and go on."""
+    """Kill the client at a random moment of each run, and go on; runs that end before do not count."""
     source = bench.series(_SHORT)
     chance = random.Random(1)
-    n_right = n_killed = n_resumed = n_again = 0
+    n_wanted = options.kills or _KILLED_CLIENTS
+    n_right = n_runs = n_killed = n_resumed = n_again = 0
     code = (
         "import sys; from distributed import Client; from tests.benchmarks.cluster import correct\n"
         "with Client(sys.argv[1]): correct(sys.argv[2], sys.argv[3])"
@@ -323,16 +326,18 @@ def clients(bench, options):
         correct(source, reference)
         expected = frames_of(reference)
         with cluster() as client:
-            for number in range(options.runs):
-                target = Path(scratch) / f"{number}.h5"
+            while n_killed < n_wanted and n_runs < 2 * n_wanted:
+                target = Path(scratch) / f"{n_runs}.h5"
                 parts = PartFolder.of(target)
                 command = [sys.executable, "-c", code, client.scheduler.address, str(source), str(target)]
                 process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
-                n_wanted = chance.randrange(0, 40)
-                while process.poll() is None and (not parts.exists() or len(parts.finished()) < n_wanted):
+                n_parts = chance.randrange(0, 40)
+                while process.poll() is None and (not parts.exists() or len(parts.finished()) < n_parts):
                     time.sleep(0.002)
                 process.kill()
-                n_killed += process.wait() == -signal.SIGKILL
+                # One that has published its output was only about to end.
+                n_killed += process.wait() == -signal.SIGKILL and not target.exists()
+                n_runs += 1
                 while any(client.processing().values()):
                     time.sleep(0.02)
                 before = stamps(parts)
@@ -343,9 +348,10 @@ def clients(bench, options):
                 n_again += sum(seen.get(first, stamp) != stamp for first, stamp in before.items())
                 n_right += np.array_equal(frames_of(target), expected) and not parts.exists()
                 target.unlink()
+                tell(f"    {n_killed} killed in {n_runs} runs, {n_right} right")
     print(
-        f"clients    {n_right} of {options.runs} runs right after the client was killed in {n_killed}; {n_resumed} "
-        f"went on with finished blocks, of which {n_again} were done again"
+        f"clients    {n_right} of {n_runs} runs right; the client was killed at a random moment of {n_killed}; "
+        f"{n_resumed} went on with finished blocks, of which {n_again} were done again"
     )
 
 
@@ -378,7 +384,7 @@ def main():
     """Run what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.cluster", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(EXPERIMENTS))
-    parser.add_argument("--runs", type=int, default=50, help="runs in which a worker or a client is killed")
+    parser.add_argument("--kills", type=int, help="runs in which a worker is killed (50), or a client (20)")
     parser.add_argument("--repeats", type=int, default=3, help="turns of what is timed")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="threads, and workers, to compare")
     parser.add_argument("--blocks", type=int, help=argparse.SUPPRESS)

@@ -35,7 +35,7 @@ def test_what_is_no_frame_is_refused(exclude):
 
 @pytest.mark.parametrize("exclude", ["3", ["a"], [1.5], 1.5, None, [True, 3]])
 def test_what_is_no_position_is_refused(exclude):
-    with pytest.raises(ParameterError, match=r"exclude= names .*no position of a frame"):
+    with pytest.raises(ParameterError, match=r"exclude= names .*not a frame position"):
         FitOptions(exclude=exclude).excluded(20)
 
 

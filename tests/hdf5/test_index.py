@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from flimage_dask.errors import FileError, SeriesError
-from flimage_dask.hdf5.index import NO_BACKGROUND, NO_RANGE, index_series
+from flimage_dask.hdf5.image_layout import NO_RANGE
+from flimage_dask.hdf5.index import NO_IMAGE, index_series
 from flimage_dask.hdf5.layout import BACKGROUNDS, RAW
 from flimage_dask.hdf5.reader import open_reader
 
@@ -60,7 +61,7 @@ def test_taken_frames_keep_their_places_and_backgrounds(series):
 
     assert taken.frames.numbers.tolist() == [3, 0]
     assert taken.frames.offsets.tolist() == whole.frames.offsets[[3, 0]].tolist()
-    assert taken.backgrounds[0].image_of.tolist() == [1, NO_BACKGROUND]
+    assert taken.backgrounds[0].image_of.tolist() == [1, NO_IMAGE]
 
 
 def test_the_index_survives_pickling(series):
@@ -118,7 +119,7 @@ def test_a_frame_without_the_group_of_backgrounds_has_none(series):
     del series[f"fli_2/{BACKGROUNDS}"]
     set_background(series, 1, 10)
 
-    assert index(series).backgrounds[0].image_of.tolist() == [NO_BACKGROUND, 0, NO_BACKGROUND, NO_BACKGROUND]
+    assert index(series).backgrounds[0].image_of.tolist() == [NO_IMAGE, 0, NO_IMAGE, NO_IMAGE]
 
 
 def test_a_background_shared_by_hard_link_has_one_entry(series):
@@ -136,7 +137,7 @@ def test_a_background_shared_by_soft_link_has_one_entry(series):
     set_background(series, 0, 10)
     series[f"fli_1/{BACKGROUNDS}/data"] = h5py.SoftLink(f"/fli_0/{BACKGROUNDS}/data")
 
-    assert index(series).backgrounds[0].image_of.tolist() == [0, 0, NO_BACKGROUND, NO_BACKGROUND]
+    assert index(series).backgrounds[0].image_of.tolist() == [0, 0, NO_IMAGE, NO_IMAGE]
 
 
 def test_data_and_fit_are_told_apart_even_if_they_are_one_image(series):
@@ -145,8 +146,8 @@ def test_data_and_fit_are_told_apart_even_if_they_are_one_image(series):
     set_background(series, 2, 20, "fit")
     kinds = backgrounds_by_kind(series)
 
-    assert kinds["data"].image_of.tolist() == [NO_BACKGROUND, 0, NO_BACKGROUND, NO_BACKGROUND]
-    assert kinds["fit"].image_of.tolist() == [NO_BACKGROUND, 0, 1, NO_BACKGROUND]
+    assert kinds["data"].image_of.tolist() == [NO_IMAGE, 0, NO_IMAGE, NO_IMAGE]
+    assert kinds["fit"].image_of.tolist() == [NO_IMAGE, 0, 1, NO_IMAGE]
 
 
 def test_a_background_in_another_file_is_left_to_hdf5(tmp_path):

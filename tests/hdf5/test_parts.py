@@ -125,6 +125,18 @@ def test_a_part_that_is_written_by_many_at_once_is_whole(folder):
     assert [file.name for file in folder.path.iterdir() if file.suffix == ".tmp"] == []
 
 
+@pytest.mark.parametrize(
+    ("n_parts", "left"), [(0, "0 finished blocks in"), (1, "1 finished block in"), (2, "2 finished")]
+)
+def test_what_an_earlier_run_left_is_counted(folder, n_parts, left):
+    folder.discard(PART.first)
+    for first in range(n_parts):
+        folder.write(Part("run", first, {}, []))
+    folder.check_free(resume=True)
+    with pytest.raises(UnfinishedRunError, match=left):
+        folder.check_free(resume=None)
+
+
 def test_a_missing_part_and_a_missing_folder_are_told_apart(folder):
     with pytest.raises(DamagedPartError, match="is missing"):
         folder.read(0)

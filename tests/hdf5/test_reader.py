@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from flimage_dask.errors import FileChangedError, FileError, FrameDataError
 from flimage_dask.hdf5.filters import FilterPipeline
-from flimage_dask.hdf5.index import NO_RANGE, index_series
+from flimage_dask.hdf5.image_layout import NO_RANGE
+from flimage_dask.hdf5.index import index_series
 from flimage_dask.hdf5.layout import RAW
 from flimage_dask.hdf5.local import LocalFile
 from flimage_dask.hdf5.reader import ByteRangeReader, OpenFileReader, open_reader

@@ -23,7 +23,7 @@ from flimage_dask.errors import (
 )
 from flimage_dask.hdf5 import remote
 from flimage_dask.hdf5.files import GroupHolder
-from flimage_dask.hdf5.index import NO_RANGE
+from flimage_dask.hdf5.image_layout import NO_RANGE
 from flimage_dask.hdf5.layout import RAW
 from flimage_dask.hdf5.reader import ByteRangeReader, OpenFileReader, open_reader
 from flimage_dask.hdf5.remote import RemoteFile, RemoteHandle, remote_file_of

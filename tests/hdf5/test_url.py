@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from flimage_dask.errors import FileError, FileMissingError, FilePermissionError, ParameterError
-from flimage_dask.hdf5.url import explained, is_url, locate, may_pass, public_name
+from flimage_dask.hdf5.url import is_url, locate, may_pass, public_name, url_error
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_name_holds_no_keys(url, name):
 
 
 def test_a_protocol_that_nobody_knows_is_named():
-    with pytest.raises(ParameterError, match="'nowhere://a' is no URL that can be opened: Protocol not known"):
+    with pytest.raises(ParameterError, match="'nowhere://a' is not a URL that can be opened: Protocol not known"):
         locate("nowhere://a")
 
 
@@ -87,7 +87,7 @@ def wrapped(cause):
     ],
 )
 def test_errors_have_the_class_of_their_reason_and_no_keys(error, kind):
-    found = explained("name", error)
+    found = url_error("name", error)
 
     assert type(found) is kind
     assert "'name'" in str(found)

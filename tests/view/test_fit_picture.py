@@ -90,7 +90,7 @@ def test_the_axis_of_the_trace_shows_zero_and_all_frames(offset):
 
 
 def test_another_kind_of_file_is_refused(tmp_path):
-    with pytest.raises(ParameterError, match=r"suffix \.png"):
+    with pytest.raises(ParameterError, match=r"does not end in \.png"):
         made().plot(tmp_path / "fit.pdf")
 
 
