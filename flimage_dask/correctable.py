@@ -15,7 +15,7 @@ from .correction.models import ModelLike
 from .correction.options import FACTOR, FitOptions, FrameSelection
 from .correction.preparation import Background, BackgroundChoice
 from .errors import ParameterError, SeriesError
-from .estimate_options import EstimateOptions, as_mask
+from .estimate_options import EstimateOptions
 from .given_estimate import choice_of, known_estimate
 from .hdf5.encoding import Compression, Storage
 from .hdf5.output import Output
@@ -96,7 +96,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         >>> fls.bleach_corrected(border_px=2)[::29, 8, 8].compute().round(3)
         array([100., 100.], dtype=float32)
         """
-        trace_options = TraceOptions(trace, as_mask(mask), saturation)
+        trace_options = TraceOptions(trace, mask, saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
@@ -212,7 +212,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         """
         target = self._to_correct(flscorr)
         storage, stored = Storage(compression, level, shuffle), stored_type(dtype)
-        trace_options = TraceOptions(trace, as_mask(mask), saturation)
+        trace_options = TraceOptions(trace, mask, saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)

@@ -13,7 +13,7 @@ from .correction.models import ModelLike
 from .correction.options import FACTOR, FitOptions, FrameSelection
 from .correction.preparation import Background, Level, choose_background
 from .errors import ParameterError, SeriesError
-from .estimate_options import EstimateOptions, as_mask, shared_background, statistics_named
+from .estimate_options import EstimateOptions, shared_background, statistics_named
 from .lazy.block_runner import BlockRunner, workers_for
 from .lazy.estimation import EstimateRequest
 from .lazy.frame_source import FrameSource
@@ -120,7 +120,7 @@ class EstimableFrames(FrameSequence[View]):
         BleachingWarning
             If something should be checked; the message says what.
         """
-        trace_options = TraceOptions(trace, as_mask(mask), saturation)
+        trace_options = TraceOptions(trace, mask, saturation)
         fit = FitOptions(model, exclude, robust, correction, max_factor, parameters)
         fields = Fields.of(dark, flat)
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)

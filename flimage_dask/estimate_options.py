@@ -161,8 +161,3 @@ def _in_seconds(times: NDArray[Any]) -> NDArray[Any]:
     if times.dtype.kind == "M":
         times = times - np.datetime64(0, "s")
     return times / np.timedelta64(1, "s") if times.dtype.kind == "m" else times
-
-
-def as_mask(mask: ArrayLike | None) -> NDArray[Any] | None:
-    """Make an array of a mask that may be a list."""
-    return None if mask is None else np.asarray(mask)

@@ -46,7 +46,7 @@ class TraceOptions:
     """
 
     statistic: str = POSITIVE_SUM
-    mask: NDArray[np.bool_] | None = None
+    mask: ArrayLike | None = None
     saturation: float | None = None
 
     def __post_init__(self) -> None:
@@ -75,13 +75,13 @@ class TraceOptions:
     @property
     def in_words(self) -> str:
         """The trace, for people."""
-        where = "" if self.mask is None else f" of {mask_in_words(self.mask)}"
+        where = "" if self.mask is None else f" of {mask_in_words(np.asarray(self.mask))}"
         return f"{self.statistic}{where}"
 
     def check_shape(self, frame_shape: tuple[int, int]) -> None:
         """Refuse a mask of another shape than that of the frames."""
-        if self.mask is not None and self.mask.shape != frame_shape:
-            raise ParameterError(f"mask= has shape {self.mask.shape}; the frames have {frame_shape}.")
+        if self.mask is not None and np.shape(self.mask) != frame_shape:
+            raise ParameterError(f"mask= has shape {np.shape(self.mask)}; the frames have {frame_shape}.")
 
 
 def statistic_named(name: str) -> Callable[[NDArray[np.float64]], Any]:
