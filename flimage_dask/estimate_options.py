@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .correction.background import BackgroundValues
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
-from .correction.intensity import POSITIVE_SUM, TraceOptions, statistic_named
+from .correction.intensity import POSITIVE_SUM, TraceOptions, check_statistic
 from .correction.levels import FrameBackground
 from .correction.options import FitOptions
 from .correction.over_time import TimePercentile
@@ -126,7 +126,7 @@ def statistics_named(trace: str | Sequence[str]) -> list[str]:
     if not statistics:
         raise ParameterError(f"trace={trace!r}: name at least one.")
     for statistic in statistics:
-        statistic_named(statistic)
+        check_statistic(statistic)
     return statistics
 
 

@@ -28,7 +28,7 @@ from flimage_dask.errors import (
     SeriesError,
 )
 from flimage_dask.hdf5.reader import ByteRangeReader
-from flimage_dask.lazy import estimation, remembered_estimates
+from flimage_dask.lazy import remembered_estimates, tracing
 from flimage_dask.running.provenance import Provenance
 
 from .conftest import make_bleaching_frames, write_series_file
@@ -349,7 +349,7 @@ def test_the_estimate_reads_each_frame_once_and_answers_as_if_it_read_it_twice(l
         n_once = sum(n_read)
         monkeypatch.setattr(remembered_estimates, "_KEPT_ESTIMATES", 0)
         remembered_estimates.forget()
-        monkeypatch.setattr(estimation, "_expected_band", lambda *args: None)
+        monkeypatch.setattr(tracing, "_expected_band", lambda *args: None)
         twice = fls.estimate_bleaching(BORDER)
     assert n_once == 130 + 16
     assert sum(n_read) - n_once == 2 * 130
@@ -384,8 +384,21 @@ def test_an_estimate_that_two_ask_for_at_once_is_made_once(fls, monkeypatch):
     assert estimate_both(monkeypatch, fls, fls) == (False, 1)
 
 
+def test_several_traces_of_several_regions_are_read_once_too(long_path, n_read, monkeypatch):
+    labels = np.zeros((64, 64), int)
+    labels[5:20, 5:20], labels[30:50, 8:60] = 1, 2
+    with FLSeries(h5file=long_path, h5mode="r") as fls:
+        once = fls.intensities(["mean", "positive_sum"], border_px=BORDER, labels=labels, background="constant")
+        of_mask = fls.estimate_bleaching(BORDER, mask=labels == 2)
+        assert sum(n_read) == 2 * (130 + 16)
+        monkeypatch.setattr(tracing, "_expected_band", lambda *args: None)
+        twice = fls.intensities(["mean", "positive_sum"], border_px=BORDER, labels=labels, background="constant")
+    np.testing.assert_allclose(once, twice, rtol=1e-12)
+    np.testing.assert_allclose(of_mask.trace, twice[:, 1, 1], rtol=1e-12)
+
+
 def test_a_background_that_was_not_foreseen_is_read_again(long_path, n_read, monkeypatch):
-    monkeypatch.setattr(estimation, "_expected_band", lambda *args: Band(500.0, 501.0))
+    monkeypatch.setattr(tracing, "_expected_band", lambda *args: Band(500.0, 501.0))
     with FLSeries(h5file=long_path, h5mode="r") as fls:
         estimate = fls.estimate_bleaching(BORDER)
         assert sum(n_read) == 2 * 130

@@ -9,7 +9,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..correction.intensity import POSITIVE_SUM, statistic_named
+from ..correction.intensity import POSITIVE_SUM, check_statistic
 from ..correction.models import AUTO, MODELS, RATIO
 from ..correction.options import CORRECTIONS, FACTOR, FitOptions
 from ..errors import ParameterError, SeriesError
@@ -188,7 +188,7 @@ _parameter_option = click.option(
 
 def _read_trace(context: click.Context, parameter: click.Parameter, text: str) -> str:
     try:
-        statistic_named(text)
+        check_statistic(text)
     except ParameterError as error:
         raise click.BadParameter(str(error).partition(": ")[2].rstrip(".")) from error
     return text

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ParameterError
 from .background import BackgroundValues, frame_backgrounds
 from .regions import checked_mask, mask_in_words
+from .trace import positive_sums
 
 POSITIVE_SUM = "positive_sum"
 #: Statistics that move with the background: ``statistic(x - b) = statistic(x) - b``.
@@ -50,16 +51,11 @@ class TraceOptions:
     saturation: float | None = None
 
     def __post_init__(self) -> None:
-        statistic_named(self.statistic)
+        check_statistic(self.statistic)
         if self.saturation is not None and not (isinstance(self.saturation, Real) and np.isfinite(self.saturation)):
             raise ParameterError(f"saturation={self.saturation!r} must be a finite number of counts, or None.")
         if self.mask is not None:
             object.__setattr__(self, "mask", checked_mask(self.mask, "mask="))
-
-    @property
-    def is_flimages(self) -> bool:
-        """Whether this is the trace of flimage: the positive sum of all pixels."""
-        return self.statistic == POSITIVE_SUM and self.mask is None
 
     @property
     def region(self) -> Places:
@@ -84,8 +80,20 @@ class TraceOptions:
             raise ParameterError(f"mask= has shape {np.shape(self.mask)}; the frames have {frame_shape}.")
 
 
+def check_statistic(name: str) -> None:
+    """Refuse the name of a trace that there is not.
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) that names those there are.
+    """
+    if name != POSITIVE_SUM:
+        statistic_named(name)
+
+
 def statistic_named(name: str) -> Callable[[NDArray[np.float64]], Any]:
-    """Return a statistic of finite pixels (n,) by its name.
+    """Return a statistic of finite pixels (n,) that moves with the background.
 
     Raises
     ------
@@ -97,8 +105,6 @@ def statistic_named(name: str) -> Callable[[NDArray[np.float64]], Any]:
     >>> statistic_named("percentile-75")(np.arange(5.0))
     np.float64(3.0)
     """
-    if name == POSITIVE_SUM:
-        return _positive_sum
     if name in (MEAN, MEDIAN):
         return np.mean if name == MEAN else np.median
     try:
@@ -144,17 +150,33 @@ def intensities(
     >>> intensities(np.array([[[1.0, 5.0], [2.0, np.nan]]]), 1.0, "mean", [None, np.array([0, 1])])
     array([[1.66666667, 2.        ]])
     """
+    levels = frame_backgrounds(background, block)
+    if statistic == POSITIVE_SUM:
+        sums = [positive_sums(pixels_of(block, region), _of_region(background, region)) for region in regions]
+        return np.stack(sums, axis=1)
     measure = statistic_named(statistic)
     found = np.full((len(block), len(regions)), np.nan)
-    for row, frame, level in zip(found, block, frame_backgrounds(background, block), strict=True):
+    for row, frame, level in zip(found, block, levels, strict=True):
         above = np.subtract(frame, level, dtype=np.float64).reshape(-1)
         for place, region in enumerate(regions):
             pixels = above if region is None else above[region]
             finite = pixels[np.isfinite(pixels)]
             if finite.size:
-                scale = pixels.size / finite.size if statistic == POSITIVE_SUM else 1.0
-                row[place] = scale * measure(finite)
+                row[place] = measure(finite)
     return found
+
+
+def pixels_of(block: NDArray[Any], region: Places) -> NDArray[Any]:
+    """Return the pixels of a region of each frame (frame, y, x) as an image of one row; all of them as they are."""
+    return block if region is None else block.reshape(len(block), -1)[:, np.newaxis, region]
+
+
+def _of_region(background: BackgroundValues, region: Places) -> BackgroundValues:
+    """Return the background of the pixels of a region."""
+    if isinstance(background, np.ndarray) and background.ndim == 2:
+        (image,) = pixels_of(background[np.newaxis], region)
+        return np.asarray(image)
+    return background
 
 
 def regions_of(labels: ArrayLike) -> list[Places]:
@@ -183,7 +205,3 @@ def regions_of(labels: ArrayLike) -> list[Places]:
         )
     flat = image.reshape(-1)
     return [np.flatnonzero(flat == label) for label in np.unique(flat[flat != 0])]
-
-
-def _positive_sum(pixels: NDArray[np.float64]) -> float:
-    return float(np.maximum(pixels, 0.0).sum())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from .background import border_means
-from .intensity import MEAN, MEDIAN, POSITIVE_SUM, statistic_named
+from .intensity import MEAN, MEDIAN, statistic_named
 from .regions import BORDER, Region, checked_region, region_in_words, region_mask
 
 MODE = "mode"
@@ -127,8 +127,6 @@ def _check_statistic(name: str) -> None:
     if name == MODE:
         return
     try:
-        if name == POSITIVE_SUM:
-            raise ParameterError("a positive sum is what is above a background.")
         statistic_named(name)
     except ParameterError as error:
         raise ParameterError(

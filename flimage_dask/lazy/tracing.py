@@ -1,5 +1,6 @@
-"""Traces of a lazy series other than flimage's, in one pass over the frames where that is enough."""
+"""Background and traces of a lazy series, in one pass over the frames where that is enough."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -7,10 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..correction.background import BackgroundValues, border_means, mean_background
-from ..correction.intensity import POSITIVE_SUM, Places, intensities
+from ..correction.intensity import POSITIVE_SUM, Places, intensities, pixels_of
 from ..correction.levels import FrameLevels
 from ..correction.preparation import KnownLevel, is_constant
+from ..correction.trace import Band, BandSums, band_sums
 from .frame_source import FrameSource
+
+_log = logging.getLogger(__name__)
+
+# One frame in 64 costs little to read ahead; the band then holds some 0.1 % of the pixels, so that
+# what is kept of a long series grows with the square root of its length, within a bound.
+_FRAMES_PER_PROBE = 64
+_FEWEST_PROBES = 16
+_BAND_SIGMAS = 4.0
+_MOST_BAND_BYTES = 64 << 20
+_BYTES_PER_VALUE = 16
 
 
 class Runner(Protocol):
@@ -57,17 +69,18 @@ def background_and_traces(
 
     Notes
     -----
-    Mean, median and percentiles move with the background, so that it may be subtracted when all borders are
-    known: the frames are read once. A sum of what is above a constant background needs them twice.
+    Mean, median and percentiles move with the background, so that it may be subtracted when all borders are known.
+    A positive sum needs the mean background of all frames before the first one. Where a few frames tell within which
+    band of counts that mean will lie, each frame is read once and reduced to what its sum needs for any background
+    within the band; otherwise it is read twice.
     """
     n_frames = len(source.index.frames)
+    if is_constant(background) and POSITIVE_SUM in statistics:
+        return _constant_background_and_traces(source, border_px, statistics, regions, runner)
     if not isinstance(background, str | FrameLevels):
         traces = np.concatenate(runner.measure(source, _intensities, background, statistics, regions))
         runner.on_frames(n_frames)
         return background, traces
-    if is_constant(background) and POSITIVE_SUM in statistics:
-        level = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
-        return level, np.concatenate(runner.measure(source, _intensities, level, statistics, regions))
     wanted = background if isinstance(background, FrameLevels) else border_px
     pairs = runner.measure(source, _levels_and_intensities, wanted, statistics, regions)
     runner.on_frames(n_frames)
@@ -77,6 +90,65 @@ def background_and_traces(
     moves = [place for place, statistic in enumerate(statistics) if statistic != POSITIVE_SUM]
     traces[:, moves] -= np.broadcast_to(levels, n_frames)[:, None, None]
     return levels, traces
+
+
+def _constant_background_and_traces(
+    source: FrameSource, border_px: int, statistics: Sequence[str], regions: Sequence[Places], runner: Runner
+) -> tuple[float, NDArray[np.float64]]:
+    n_frames = len(source.index.frames)
+    band = _expected_band(source, border_px, runner.quietly())
+    if band is None:
+        level = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
+    else:
+        moving = [statistic for statistic in statistics if statistic != POSITIVE_SUM]
+        most_values = max(1, _MOST_BAND_BYTES // (n_frames * len(regions) * _BYTES_PER_VALUE))
+        how = border_px, band, most_values, moving, regions
+        means, moved, foreseen = zip(*runner.measure(source, _means_and_foreseen, *how), strict=True)
+        level = mean_background(np.concatenate(means))
+        sums = [BandSums.concatenate(of_region).positive_sums(level) for of_region in zip(*foreseen, strict=True)]
+        known = [of_region for of_region in sums if of_region is not None]
+        if len(known) == len(regions):
+            _log.debug("read each frame once: the background %g lies in %s.", level, band)
+            runner.on_frames(n_frames)
+            is_sum = np.array([statistic == POSITIVE_SUM for statistic in statistics])
+            traces = np.empty((n_frames, len(statistics), len(regions)))
+            traces[:, is_sum] = np.stack(known, axis=1)[:, np.newaxis]
+            traces[:, ~is_sum] = np.concatenate(moved) - level
+            return level, traces
+    _log.debug("read each frame twice: the background %g was not foreseen by %s.", level, band)
+    return level, np.concatenate(runner.measure(source, _intensities, level, statistics, regions))
+
+
+def _expected_band(source: FrameSource, border_px: int, runner: Runner) -> Band | None:
+    """Expect the mean background of a long series within a band, from a few frames across it."""
+    n_frames = len(source.index.frames)
+    n_probes = max(_FEWEST_PROBES, n_frames // _FRAMES_PER_PROBE)
+    # Whether frames stay in memory must not matter: sums of another order differ in their last bits.
+    if n_frames < _FRAMES_PER_PROBE:
+        return None
+    # The middles of equal parts: their mean hardly errs where the background drifts.
+    probes = ((np.arange(n_probes) + 0.5) * n_frames / n_probes).astype(np.int64)
+    means = np.concatenate(runner.measure(source.take(probes), border_means, border_px))
+    if not np.isfinite(means).all():
+        return None
+    # Differences of neighbours tell noise from drift.
+    noise = np.sqrt(np.mean(np.diff(means) ** 2) / 2.0)
+    expected, half_width = means.mean(), _BAND_SIGMAS * noise / np.sqrt(n_probes)
+    return Band(float(expected - half_width), float(expected + half_width))
+
+
+def _means_and_foreseen(
+    block: NDArray[Any],
+    border_px: int,
+    band: Band,
+    most_values: int,
+    moving: Sequence[str],
+    regions: Sequence[Places],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[BandSums]]:
+    """Find the means of the borders, what moves with the background, and what the sums of each region need."""
+    moved = _intensities(block, 0.0, moving, regions) if moving else np.empty((len(block), 0, len(regions)))
+    foreseen = [band_sums(pixels_of(block, region), band, most_values) for region in regions]
+    return border_means(block, border_px), moved, foreseen
 
 
 def _intensities(
