@@ -129,7 +129,7 @@ def test_numbers_are_written_with_the_digits_that_matter(number, text):
 
 
 def test_ours_remembers_nothing_of_an_earlier_turn(tiny, tmp_path, caplog):
-    with caplog.at_level(logging.DEBUG, logger="flimage_dask.lazy.estimation"):
+    with caplog.at_level(logging.DEBUG, logger="flimage_dask.lazy.tracing"):
         in_turns({OURS: lambda scratch: lambda: ours.estimate(alias(tiny, scratch))}, 3, tmp_path)
     assert sum("read each frame" in record.message for record in caplog.records) == 3
 
