@@ -1,11 +1,11 @@
 """Write any lazy array of frames as a series."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dask.array as da
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -74,12 +74,12 @@ def to_hdf5(
     ------
     ParameterError
         (a ValueError) if the array is not three-dimensional, real and of known shape; if the
-        metadata or times are not one a frame; if `dtype` is no type of real numbers.
+        metadata or times are not one a frame; if pixels are masked; if `dtype` is no type of real numbers.
     MetaKeyError
         (a KeyError) for metadata outside the vocabulary.
     FileError
-        (an OSError) if the output exists, is the file of `like`, or cannot be written. Nothing
-        is left of an output that is not whole.
+        (an OSError) if the output exists, cannot be written, or is the file of `like` or of a series that the array
+        is made of. Nothing is left of an output that is not whole.
 
     Warns
     -----
@@ -119,7 +119,7 @@ def to_hdf5(
 
 def _input_at(output: Output, array: da.Array, like: FrameSequence[Any] | None) -> Path | None:
     """Return the file that frames or metadata come from, if it is the one that the output would replace."""
-    if isinstance(output, h5py.Group):
+    if not isinstance(output, str | os.PathLike):
         return None
     inputs = files_of(array) if like is None or like.path is None else {*files_of(array), like.path}
     return next((path for path in inputs if lead_to_one_file(output, path)), None)

@@ -134,8 +134,8 @@ class FrameSequence(ABC, Generic[View]):
 
     @property
     def identifiers(self) -> list[str | None]:
-        """Identifiers of the frames; None where a frame has none."""
-        return list(self._column(IDENTIFIER))
+        """Identifiers of the frames as text, by which they are found; None where a frame has none."""
+        return [None if name is None else str(name) for name in self._column(IDENTIFIER)]
 
     @property
     def meta(self) -> Columns:

@@ -28,6 +28,7 @@ from .hdf5.local import check_in_place
 from .hdf5.reader import open_reader
 from .hdf5.source import origin_of, source_of
 from .lazy.frame_source import FrameSource
+from .plain_json import plain
 
 _WHOLE = "has no gap"
 _WHOLE_DEPENDS_ON = (FRAMES,)
@@ -119,6 +120,8 @@ class SeriesStore:
         """Copy an image behind the last frame, optionally with the backgrounds of another frame."""
         check_in_place(self.path, self.group)
         number = self._next_number()
+        if isinstance(identifier, bytes | np.generic):
+            identifier = plain(identifier)
         if identifier is not None and str(identifier) in self.numbers_by_identifier():
             raise SeriesError(
                 f"the identifier '{identifier}' already exists in {where(self.group)}: give another one with "

@@ -303,6 +303,19 @@ def test_what_failed_is_done_again_while_its_error_is_looked_at(client, tmp_path
     assert values(tmp_path / "out.h5")[:, 0, 0].tolist() == [*range(30), 29, *range(31, N_FRAMES)]
 
 
+def test_what_the_user_keeps_on_a_cluster_is_there_after_a_run_that_failed(client, tmp_path):
+    dark = client.persist(da.full((1, 6, 5), 3.0, chunks=-1))
+    less_dark = da.zeros((20, 6, 5), chunks=(5, 6, 5)) - dark
+    failing = dask.delayed(fail)(tmp_path, None)
+    with pytest.raises(ValueError, match="not mended"):
+        to_hdf5(
+            less_dark.map_blocks(lambda block, value: block, failing, dtype="f8", meta=dark._meta), tmp_path / "a.h5"
+        )
+    assert dark.sum().compute() == 90.0
+    to_hdf5(less_dark, tmp_path / "b.h5")
+    assert (values(tmp_path / "b.h5") == -3).all()
+
+
 def fail(folder, mended):
     raise ValueError("not mended")
 

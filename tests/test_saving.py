@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flimage_dask import ClippingWarning, FLSeries, to_hdf5
-from flimage_dask.errors import MetaKeyError, OutputExistsError, ParameterError, SeriesError
+from flimage_dask.errors import FileError, MetaKeyError, OutputExistsError, ParameterError, SeriesError
 
 
 @pytest.fixture
@@ -179,7 +179,19 @@ def test_the_file_that_an_array_reads_is_not_replaced_by_whatever_is_made_of_it(
     for path in (fls.path, tmp_path / "link.h5"):
         with pytest.raises(OutputExistsError, match="input itself"):
             to_hdf5(joined, path, overwrite=True)
+    (optimized,) = dask.optimize(fls.fl + 1)
+    delayed = da.from_delayed(dask.delayed(fls.fl) + 0, fls.shape, "f4")
+    for array in (optimized, delayed):
+        with pytest.raises(OutputExistsError, match="input itself"):
+            to_hdf5(array, fls.path, overwrite=True)
     assert len(FLSeries(h5file=fls.path, h5mode="r")) == 12
+
+
+@pytest.mark.parametrize(("path", "error"), [(5, ParameterError), (None, ParameterError), ("x" * 300, FileError)])
+def test_what_is_not_the_name_of_an_output_is_refused(fls, path, error):
+    for options in ({}, {"like": fls}):
+        with pytest.raises(error):
+            to_hdf5(fls.fl, path, **options)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +234,7 @@ def test_what_lies_under_a_mask_is_not_written(tmp_path):
     with pytest.raises(ParameterError, match="masked"):
         to_hdf5(da.ma.masked_greater(counts, 10), tmp_path / "out.h5")
     assert list(tmp_path.iterdir()) == []
+    to_hdf5(da.ma.masked_greater(counts, 20), tmp_path / "nothing_masked.h5")
     to_hdf5(da.ma.filled(da.ma.masked_greater(counts.astype("f4"), 10), np.nan), tmp_path / "out.h5")
     with opened(tmp_path / "out.h5") as out:
         assert np.isnan(out.fl.compute()).sum() == 7

@@ -376,9 +376,20 @@ def test_an_identifier_that_is_a_number_stays_one(tmp_path):
         fls.add_flimage(FLImage(np.ones((4, 5)), {"identifier": 7}))
         assert [image["identifier"] for image in fls] == [1, 2, 3, 7]
         assert max(image["identifier"] for image in fls) + 1 == 8
+        assert fls.identifiers == ["1", "2", "3", "7"]
+        assert fls[fls.identifiers[3]] == fls[3]
         assert 7 in fls
         with pytest.raises(SeriesError, match="'2' already exists"):
             fls.add_flimage(FLImage(np.ones((4, 5))), identifier=2)
+
+
+@pytest.mark.parametrize("name", [np.str_("b"), b"b", np.bytes_(b"b")])
+def test_an_identifier_is_text_however_it_is_written(tmp_path, name):
+    with FLSeries(h5file=tmp_path / "series.h5") as fls:
+        fls.add_flimage(FLImage(np.ones((4, 5))), identifier=name)
+        assert fls.identifiers == ["b"]
+        with pytest.raises(SeriesError, match="'b' already exists"):
+            fls.add_flimage(FLImage(np.ones((4, 5))), identifier="b")
 
 
 def test_an_identifier_that_came_through_h5py_is_not_given_again(tmp_path):

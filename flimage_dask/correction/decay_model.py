@@ -21,8 +21,9 @@ MOST_SHAPE_PARAMETERS = 2
 UNITS = {(0, 0): "", (0, -1): "1/s", (0, 1): "s", (1, 0): "counts", (1, -1): "counts/s", (1, 1): "counts s"}
 
 
-#: Slowest rate that is fitted, a decay by a thousandth over the series. Beyond, curves cannot be told apart.
-SLOWEST = 1e-3
+#: Slowest rate that is fitted, a decay by a thousandth over the series; and the fastest, which
+#: loses all but e^-10 from one frame to the next. Beyond, curves cannot be told apart.
+SLOWEST, FASTEST = 1e-3, 10.0
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Parameter:
         The least value of a coefficient: 0, or -inf for one that may have either sign.
     limits
         Of a shape parameter without a unit, both above 0. Those of a rate follow from the times.
-    slowest
-        The least value of a rate without limits, in the inverse of the span of the series.
     bleachable
         Whether what a coefficient multiplies is what bleaches, rather than what stays or drifts.
+    slowest
+        The least value of a rate without limits, in the inverse of the span of the series.
 
     Raises
     ------
@@ -55,8 +56,8 @@ class Parameter:
     seconds: int = 0
     lowest: float = 0.0
     limits: tuple[float, float] | None = None
-    slowest: float = SLOWEST
     bleachable: bool = False
+    slowest: float = SLOWEST
 
     def __post_init__(self) -> None:
         _check_name("a parameter", self.name)
@@ -73,6 +74,11 @@ class Parameter:
             raise ParameterError(
                 f"the parameter '{self.name}' has limits={self.limits!r}: expected two numbers (low, high) with "
                 "0 < low < high."
+            )
+        if not _are_limits((self.slowest, FASTEST)):
+            raise ParameterError(
+                f"the parameter '{self.name}' has slowest={self.slowest!r}: expected a number from above 0 to below "
+                f"{FASTEST:g}."
             )
 
     @property

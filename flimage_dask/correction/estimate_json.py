@@ -66,7 +66,8 @@ def from_json(text: str) -> BleachingEstimate:
     status = _one_of(STATUSES, found, "status")
     named = _by_name(found)
     # A curve that does not bleach has an infinite one, what has no curve has none.
-    has_curve = bool(named["parameters"]) or status in (NO_BLEACHING, NOT_CORRECTED)
+    is_one_curve = bool(named["parameters"]) and ("n_parts" not in found or found.whole("n_parts", lowest=1) == 1)
+    has_curve = is_one_curve or status in (NO_BLEACHING, NOT_CORRECTED)
     missing_half_life = np.inf if has_curve else np.nan
     return BleachingEstimate(
         model=found.text("model"),

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
-from .decay_model import MOST_SHAPE_PARAMETERS, SLOWEST, Columns, DecayModel, Parameter
+from .decay_model import FASTEST, MOST_SHAPE_PARAMETERS, SLOWEST, Columns, DecayModel, Parameter
 
 __all__ = [
     "AMPLITUDE",
@@ -58,8 +58,6 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-#: Fastest rate that is fitted: it loses all but e^-10 from one frame to the next. Beyond, curves cannot be told apart.
-FASTEST = 10.0
 #: The best of several models, if there is bleaching at all.
 AUTO = "auto"
 #: No curve: each frame is made as bright as the reference.

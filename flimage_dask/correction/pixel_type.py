@@ -29,14 +29,14 @@ def in_type(block: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], in
     Raises
     ------
     ParameterError
-        (a ValueError) for a masked array.
+        (a ValueError) for masked pixels.
 
     Examples
     --------
     >>> in_type(np.array([[[-3.0, 1.6, 300.0]]]), np.dtype("uint8"))
     (array([[[  0,   2, 255]]], dtype=uint8), 2)
     """
-    if np.ma.isMaskedArray(block):
+    if np.ma.is_masked(block):
         raise ParameterError(
             "some pixels are masked, and have no value to store: fill them first, such as with da.ma.filled(array, 0)."
         )

@@ -170,8 +170,8 @@ def _open(h5file: H5File, h5mode: str) -> h5py.Group:
     return open_path(Path(h5file), h5mode)
 
 
-def open_path(path: Path, h5mode: str) -> h5py.File:
-    """Open a file on a disk.
+def open_path(path: Path, h5mode: str, locking: bool | None = None) -> h5py.File:
+    """Open a file on a disk, with HDF5's lock unless told otherwise.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def open_path(path: Path, h5mode: str) -> h5py.File:
     """
     try:
         # By this name it is found again, wherever the process goes.
-        return h5py.File(path.absolute(), h5mode)
+        return h5py.File(path.absolute(), h5mode, locking=locking)
     except OSError as error:
         raise _open_error(path, h5mode, error) from error
 
@@ -188,11 +188,22 @@ def open_path(path: Path, h5mode: str) -> h5py.File:
 def is_being_written(path: Path) -> bool:
     """Tell whether a file is open for writing, here or, where its file system knows of locks, in another process."""
     try:
-        with open_path(path, "r") as file:
-            # What is open here already HDF5 opens as it was opened first.
-            return is_writable(file)
-    except FileError as error:
-        return isinstance(error, FileLockedError)
+        return _is_open_for_writing(path)
+    except FileLockedError:
+        return True
+    except FileError:
+        pass
+    try:
+        # What was opened here without HDF5's lock can only be opened again without it.
+        return _is_open_for_writing(path, locking=False)
+    except FileError:
+        return False
+
+
+def _is_open_for_writing(path: Path, locking: bool | None = None) -> bool:
+    with open_path(path, "r", locking) as file:
+        # What is open here already HDF5 opens as it was opened first.
+        return is_writable(file)
 
 
 def _open_url(url: Url, h5mode: str) -> h5py.File:

@@ -117,8 +117,11 @@ def _check_length(target: Path) -> None:
 
 def lead_to_one_file(path: str | os.PathLike[str], source: Path) -> bool:
     """Tell whether two paths lead to one file. HDF5 may spread an input over files of other names."""
-    path = Path(path)
-    return path.exists() and source.exists() and path.samefile(source)
+    try:
+        return Path(path).samefile(source)
+    except OSError:
+        # One of them does not exist, or no file can be called so.
+        return False
 
 
 def refuse_url(output: Output) -> None:

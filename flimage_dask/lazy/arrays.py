@@ -5,7 +5,7 @@ graph grows with blocks, a slice of the array is read as that slice, and what tr
 another process is a path and a few arrays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ import dask
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
+from dask.highlevelgraph import MaterializedLayer
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
@@ -79,10 +80,19 @@ def lazy_series(source: FrameSource, block_bytes: int | str | None = None) -> La
 
 def files_of(array: da.Array) -> set[Path]:
     """Return the files on a disk whose series an array is made of."""
-    single = (next(iter(layer.values())) for layer in array.dask.layers.values() if len(layer) == 1)
-    found = (getattr(task, "value", task) for task in single)
-    stamps = (frames.source.stamp for frames in found if isinstance(frames, _Frames))
-    return {stamp.path for stamp in stamps if isinstance(stamp, LocalFile)}
+    # Layers that are more than their tasks apply functions, and hold no frames.
+    layers = (layer for layer in array.dask.layers.values() if isinstance(layer, MaterializedLayer))
+    found = (frames for layer in layers for task in layer.values() for frames in _frames_in(task))
+    return {frames.source.stamp.path for frames in found if isinstance(frames.source.stamp, LocalFile)}
+
+
+def _frames_in(task: Any) -> Iterator["_Frames"]:
+    """Give the frames that a task holds, or those of the tasks that dask fused into it."""
+    value = getattr(task, "value", task)
+    if isinstance(value, _Frames):
+        yield value
+    for part in value.values() if isinstance(value, dict) else getattr(task, "args", ()):
+        yield from _frames_in(part)
 
 
 _ReadFrames: TypeAlias = Callable[[NDArray[np.int64], Region], NDArray[Any]]

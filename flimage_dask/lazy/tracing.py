@@ -23,6 +23,8 @@ _FEWEST_PROBES = 16
 _BAND_SIGMAS = 4.0
 _MOST_BAND_BYTES = 64 << 20
 _BYTES_PER_VALUE = 16
+# What is kept of more regions takes longer than reading the frames again.
+_MOST_REGIONS = 8
 
 
 class Runner(Protocol):
@@ -96,7 +98,7 @@ def _constant_background_and_traces(
     source: FrameSource, border_px: int, statistics: Sequence[str], regions: Sequence[Places], runner: Runner
 ) -> tuple[float, NDArray[np.float64]]:
     n_frames = len(source.index.frames)
-    band = _expected_band(source, border_px, runner.quietly())
+    band = None if len(regions) > _MOST_REGIONS else _expected_band(source, border_px, runner.quietly())
     if band is None:
         level = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
     else:

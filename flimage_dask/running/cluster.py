@@ -196,6 +196,7 @@ class Cluster:
         from distributed import futures_of, wait
 
         with _failing_clearly(self._client):
+            there_before = set(self._client.futures)
             kept: list[Delayed] = self._client.persist(values)
             futures = futures_of(kept)
             try:
@@ -204,7 +205,8 @@ class Cluster:
                     if future.status != "finished":
                         future.result()
             except BaseException:
-                self._forget(futures)
+                # What the user keeps there, or another run, is not of this one.
+                self._forget([future for future in futures if future.key not in there_before])
                 raise
         return kept
 

@@ -154,3 +154,10 @@ def test_a_curve_whose_exponential_vanished_has_an_infinite_half_life():
 def test_huge_counts_are_fitted_as_any_others():
     estimate = estimate_bleaching(np.arange(9.0), 1e200 * np.exp(-np.arange(9.0) / 3), background=0.0)
     assert estimate.factors[-1] == pytest.approx(np.exp(8 / 3))
+
+
+def test_joined_estimates_have_no_half_life_in_json_either():
+    parts = [estimate_bleaching(np.arange(30.0), np.exp(-np.arange(30.0) / 9), background=0.0) for _ in range(2)]
+    joined = BleachingEstimate.joined(parts)
+    assert np.isnan(joined.half_life)
+    assert np.isnan(BleachingEstimate.from_json(joined.to_json()).half_life)

@@ -205,6 +205,12 @@ def test_a_file_that_is_open_for_writing_is_not_replaced(tmp_path):
         assert len(fls) == 4
 
 
+def test_a_file_that_is_open_without_a_lock_is_not_replaced(tmp_path):
+    with h5py.File(tmp_path / "open.h5", "w", locking=False), pytest.raises(FileLockedError, match="open for writing"):
+        check_output(tmp_path / "open.h5", None, overwrite=True)
+    check_output(tmp_path / "open.h5", None, overwrite=True)
+
+
 def test_a_file_that_another_process_writes_is_not_replaced(tmp_path):
     path = tmp_path / "open.h5"
     code = f"import h5py, sys; file = h5py.File({str(path)!r}, 'w'); print(flush=True); sys.stdin.read()"
