@@ -151,10 +151,10 @@ def intensities(
     array([[1.66666667, 2.        ]])
     """
     levels = frame_backgrounds(background, block)
-    if statistic == POSITIVE_SUM:
-        sums = [positive_sums(pixels_of(block, region), _of_region(background, region)) for region in regions]
-        return np.stack(sums, axis=1)
-    measure = statistic_named(statistic)
+    is_sum = statistic == POSITIVE_SUM
+    if is_sum and all(region is None for region in regions):
+        return np.tile(positive_sums(block, background)[:, np.newaxis], len(regions))
+    measure = _positive_sum if is_sum else statistic_named(statistic)
     found = np.full((len(block), len(regions)), np.nan)
     for row, frame, level in zip(found, block, levels, strict=True):
         above = np.subtract(frame, level, dtype=np.float64).reshape(-1)
@@ -162,21 +162,17 @@ def intensities(
             pixels = above if region is None else above[region]
             finite = pixels[np.isfinite(pixels)]
             if finite.size:
-                row[place] = measure(finite)
+                row[place] = measure(finite) * (pixels.size / finite.size if is_sum else 1.0)
     return found
+
+
+def _positive_sum(pixels: NDArray[np.float64]) -> float:
+    return float(np.maximum(pixels, 0.0).sum())
 
 
 def pixels_of(block: NDArray[Any], region: Places) -> NDArray[Any]:
     """Return the pixels of a region of each frame (frame, y, x) as an image of one row; all of them as they are."""
     return block if region is None else block.reshape(len(block), -1)[:, np.newaxis, region]
-
-
-def _of_region(background: BackgroundValues, region: Places) -> BackgroundValues:
-    """Return the background of the pixels of a region."""
-    if isinstance(background, np.ndarray) and background.ndim == 2:
-        (image,) = pixels_of(background[np.newaxis], region)
-        return np.asarray(image)
-    return background
 
 
 def regions_of(labels: ArrayLike) -> list[Places]:
