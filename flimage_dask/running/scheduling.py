@@ -248,14 +248,14 @@ class ThisProcess:
         return self.n_threads < self._n_there
 
     def _compute(self, *collections: Any) -> tuple[Any, ...]:
-        how: dict[str, Any] = {}
-        limit: dict[str, Any] = {"num_workers": self.n_threads}
-        if self._scheduler is not None or (self._is_limited and self._client is None):
-            # dask's own threads can be limited, a pool of the user's cannot. And a task in that pool cannot wait
-            # for other tasks there.
-            how, limit = {"scheduler": "threads"}, {**limit, "pool": None}
-        with dask.config.set(limit):
-            results: tuple[Any, ...] = dask.compute(*collections, **how)
+        results: tuple[Any, ...]
+        if self._scheduler is None and (self._client is not None or not self._is_limited):
+            results = dask.compute(*collections)
+            return results
+        # A pool of the user's cannot be limited, and a task in it cannot wait for other tasks there. Nor can dask's
+        # configuration say so, which all threads share.
+        with ThreadPoolExecutor(self.n_threads) as pool:
+            results = dask.compute(*collections, scheduler="threads", pool=pool)
         return results
 
     def _warn(self) -> None:
