@@ -27,8 +27,7 @@ from .lazy.remembered_estimates import lazy_estimate, name_of, remember
 from .processable import ProcessableFrames
 from .progress import SharedCounter, counting
 from .running.destination import FLOAT32, Destination, stored_type
-from .running.execution import NewSeries, check_columns, write_series
-from .running.provenance import Provenance
+from .running.execution import check_columns, write_series
 from .running.scheduling import Resources
 
 
@@ -218,22 +217,17 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         options = EstimateOptions(border_px, background, times, frame_interval, trace_options, fit, fields)
         known = known_estimate(estimate, options, self)
         choice = choice_of(known, options, self._frame_shape())
-        if h5out is None:
-            wanted = self._request(options, choice.level) if known is None else known
-            advance = counting(count, max_count, 3 * len(self))
-            source = self._source(progress).prepared(choice.preparation)
-            resources = self._resources(source, memory, resume)
-            return _as_flimage_returns(self._obtain(source, wanted, resources, progress, advance))
-        destination = Destination(h5out, self.path, storage, stored, overwrite, resume)
-        destination.check()
-        # Read before the times, which are then among them: every frame is visited once.
-        columns = target.meta
-        check_columns(columns, len(self))
+        destination = None if h5out is None else Destination(h5out, self.path, storage, stored, overwrite, resume)
+        if destination is not None:
+            destination.check()
+            # Read before the times, which are then among them: every frame is visited once.
+            check_columns(target.meta, len(self))
         wanted = self._request(options, choice.level) if known is None else known
-        new_times = options.given_times(len(self))
         advance = counting(count, max_count, 3 * len(self))
         source = self._source(progress).prepared(choice.preparation)
         resources = self._resources(source, memory, resume)
+        if destination is None:
+            return _as_flimage_returns(self._obtain(source, wanted, resources, progress, advance))
         name = name_of(source, wanted) if isinstance(wanted, EstimateRequest) else None
         if name is not None:
             _remember_what_was_found(destination, name)
@@ -244,13 +238,12 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
             source = target._source(progress).prepared(choice.preparation)
             # One may be in memory, which workers elsewhere do not see, and the other not.
             resources = target._resources(source, memory, resume)
+        frames = bleach_corrected(lazy_series(source, resources.plan.block_bytes).fl, found)
         how = {"border_px": wanted.border_px, "max_factor": max_factor, **_in_words(choice, found)}
-        series = NewSeries(
-            bleach_corrected(lazy_series(source, resources.plan.block_bytes).fl, found),
-            columns if new_times is None else {**columns, "time": new_times.tolist()},
-            Provenance("bleach_correction", target._described(), how, found),
-            target.identifier,
-        )
+        series = target._new_series(frames, "bleach_correction", how, estimate=found)
+        new_times = options.given_times(len(self))
+        if new_times is not None:
+            series = replace(series, columns={**series.columns, "time": new_times.tolist()})
         write_series(series, destination, resources=resources, keepsake_name=name, progress=progress, on_stored=advance)
         return _as_flimage_returns(found)
 

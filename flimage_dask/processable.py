@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .correction.bleaching import BleachingEstimate
 from .correction.denoise import denoise_tv
 from .correction.fields import Fields
 from .correction.histogram import check_variant, distribution, match_histograms
@@ -274,11 +275,11 @@ class ProcessableFrames(EstimableFrames[View]):
         operation: str,
         parameters: Mapping[str, Any],
         background: StoredBackground = NO_BACKGROUND,
+        estimate: BleachingEstimate | None = None,
     ) -> NewSeries:
         """Say what a series of frames made from these holds."""
-        return NewSeries(
-            frames, self.meta, Provenance(operation, self._described(), parameters), self.identifier, background
-        )
+        provenance = Provenance(operation, self._described(), parameters, estimate)
+        return NewSeries(frames, self.meta, provenance, self.identifier, background)
 
     def _described(self) -> dict[str, str | None]:
         """Name these frames for the provenance of what is made of them."""

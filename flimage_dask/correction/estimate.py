@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..plain_json import plain
 from .background import BackgroundValues
 from .named_values import NamedValues
 from .options import ADDITIVE
@@ -263,39 +264,42 @@ class BleachingEstimate:
         kind = {0: "constant", 1: "per-frame", 2: "image"}[np.ndim(self.background)]
         values = np.asarray(self.background, np.float64)
         finite = values[np.isfinite(values)]
-        return {
-            "model": self.model,
-            "requested": self.requested,
-            "formula": self.formula,
-            "status": self.status,
-            "prepared": self.prepared,
-            "background_kind": kind,
-            "background": float(finite.mean()) if finite.size else None,
-            "border_px": self.border_px,
-            "trace_kind": self.trace_kind,
-            "n_frames": len(self.trace),
-            "n_parts": self.n_parts,
-            "most_saturated": None if self.pixels is None else int(self.pixels.n_saturated.max(initial=0)),
-            "n_left_out": len(self.left_out),
-            "excluded": list(self.excluded),
-            "correction": self.correction,
-            "robust": self.robust,
-            "outliers": list(self.outliers),
-            "n_effective": _json_number(self.n_effective),
-            "neighbour_correlation": _json_number(self.neighbour_correlation),
-            "parameters": _json_numbers(self.parameters),
-            "standard_errors": _json_numbers(self.standard_errors),
-            "units": dict(self.units),
-            "half_life": _json_number(self.half_life),
-            "bleached_fraction": _json_number(self.bleached_fraction),
-            "largest_factor": _json_number(self.largest_factor),
-            "largest_factor_interval": [_json_number(end) for end in self.largest_factor_interval],
-            "noise_gain": _json_number(self.noise_gain),
-            "r2": _json_number(self.r2),
-            "rmse": _json_number(self.rmse),
-            "aicc": _json_numbers(self.aicc),
-            "warnings": list(self.warnings),
-        }
+        summary: dict[str, Any] = plain(
+            {
+                "model": self.model,
+                "requested": self.requested,
+                "formula": self.formula,
+                "status": self.status,
+                "prepared": self.prepared,
+                "background_kind": kind,
+                "background": float(finite.mean()) if finite.size else None,
+                "border_px": self.border_px,
+                "trace_kind": self.trace_kind,
+                "n_frames": len(self.trace),
+                "n_parts": self.n_parts,
+                "most_saturated": None if self.pixels is None else int(self.pixels.n_saturated.max(initial=0)),
+                "n_left_out": len(self.left_out),
+                "excluded": self.excluded,
+                "correction": self.correction,
+                "robust": self.robust,
+                "outliers": self.outliers,
+                "n_effective": self.n_effective,
+                "neighbour_correlation": self.neighbour_correlation,
+                "parameters": self.parameters,
+                "standard_errors": self.standard_errors,
+                "units": self.units,
+                "half_life": self.half_life,
+                "bleached_fraction": self.bleached_fraction,
+                "largest_factor": self.largest_factor,
+                "largest_factor_interval": self.largest_factor_interval,
+                "noise_gain": self.noise_gain,
+                "r2": self.r2,
+                "rmse": self.rmse,
+                "aicc": self.aicc,
+                "warnings": self.warnings,
+            }
+        )
+        return summary
 
     def to_json(self) -> str:
         """Write everything as one JSON object, such as for another program or another series.
@@ -413,11 +417,3 @@ def _frozen(values: Array) -> Array:
     copy = values.copy()
     copy.setflags(write=False)
     return copy
-
-
-def _json_number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _json_numbers(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: _json_number(value) for name, value in values.items()}

@@ -187,23 +187,17 @@ def open_path(path: Path, h5mode: str, locking: bool | None = None) -> h5py.File
 
 def is_being_written(path: Path) -> bool:
     """Tell whether a file is open for writing, here or, where its file system knows of locks, in another process."""
-    try:
-        return _is_open_for_writing(path)
-    except FileLockedError:
-        return True
-    except FileError:
-        pass
-    try:
-        # What was opened here without HDF5's lock can only be opened again without it.
-        return _is_open_for_writing(path, locking=False)
-    except FileError:
-        return False
+    # What was opened here without HDF5's lock can only be opened again without it.
+    return _is_being_written(path, locking=None) or _is_being_written(path, locking=False)
 
 
-def _is_open_for_writing(path: Path, locking: bool | None = None) -> bool:
-    with open_path(path, "r", locking) as file:
-        # What is open here already HDF5 opens as it was opened first.
-        return is_writable(file)
+def _is_being_written(path: Path, locking: bool | None) -> bool:
+    try:
+        with open_path(path, "r", locking) as file:
+            # What is open here already HDF5 opens as it was opened first.
+            return is_writable(file)
+    except FileError as error:
+        return isinstance(error, FileLockedError)
 
 
 def _open_url(url: Url, h5mode: str) -> h5py.File:
