@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from .correction.bleaching import BleachingEstimate
 from .correction.fields import Fields
-from .correction.intensity import POSITIVE_SUM, TraceOptions, regions_of
+from .correction.intensity import POSITIVE_SUM, TraceOptions
 from .correction.models import ModelLike
 from .correction.options import FACTOR, FitOptions, FrameSelection
 from .correction.preparation import Background, Level, choose_background
+from .correction.traced_pixels import EVERYWHERE, TracedPixels
 from .errors import ParameterError, SeriesError
 from .estimate_options import EstimateOptions, shared_background, statistics_named
 from .lazy.block_runner import BlockRunner, workers_for
@@ -148,7 +149,7 @@ class EstimableFrames(FrameSequence[View]):
             What is measured; see `estimate_bleaching`. Several are measured in one pass over the frames, above
             one background.
         border_px, background, dark, flat, progress
-            See `estimate_bleaching`. A positive sum above a constant background needs a second pass.
+            See `estimate_bleaching`.
         labels
             (y, x) integers: each label but 0 is a region with a trace of its own, such as a cell.
 
@@ -184,14 +185,14 @@ class EstimableFrames(FrameSequence[View]):
             self._frame_shape(),
             Fields.of(dark, flat),
         )
-        regions = [None] if labels is None else regions_of(labels)
+        traced = EVERYWHERE if labels is None else TracedPixels.of_labels(labels)
         if labels is not None and np.shape(labels) != self._frame_shape():
             raise ParameterError(f"labels= has shape {np.shape(labels)}; the frames have {self._frame_shape()}.")
         source = self._source(progress).prepared(choice.preparation)
         with track(2 * len(self), "measuring", progress, frame_bytes=source.index.frames.image_bytes) as shown:
             runner = BlockRunner(shown.advance)
             level = known_level(source, choice.level, runner)
-            _, found = background_and_traces(source, level, border_px, statistics, regions, runner)
+            _, found = background_and_traces(source, level, border_px, statistics, traced, runner)
         of_regions = found if labels is not None else found[..., 0]
         return of_regions[:, 0] if isinstance(trace, str) else of_regions
 

@@ -9,6 +9,7 @@ import pytest
 
 from flimage_dask import BleachingEstimate, BleachingWarning, FLImage, FLSeries, to_hdf5
 from flimage_dask.correction.intensity import intensities
+from flimage_dask.correction.traced_pixels import EVERYWHERE, TracedPixels
 from flimage_dask.errors import ParameterError, SeriesError
 from flimage_dask.hdf5.reader import ByteRangeReader
 
@@ -72,10 +73,12 @@ def test_an_estimate_of_frames_in_other_files_is_made_again_each_time(tmp_path, 
 
 
 @pytest.mark.parametrize("trace", TRACES)
-@pytest.mark.parametrize("background", [None, "constant", "per-frame", 9.5, np.full((24, 30), 9.5)], ids=str)
+@pytest.mark.parametrize(
+    "background", [None, "constant", "per-frame", 9.5, pytest.param(np.full((24, 30), 9.5), id="image")]
+)
 def test_the_trace_of_a_mask_is_that_of_its_pixels(fls, trace, background):
     found = fls.estimate_bleaching(BORDER, trace=trace, mask=CELL, background=background)
-    expected = intensities(FRAMES, found.background, trace, [np.flatnonzero(CELL)])[:, 0]
+    expected = intensities(FRAMES, found.background, trace, TracedPixels.of_mask(CELL))[:, 0]
     np.testing.assert_allclose(found.trace, expected, rtol=1e-12)
     assert found.trace_kind == f"{trace} of a mask of 112 px"
     assert found.status == "bleaching"
@@ -245,7 +248,7 @@ def test_saturated_pixels_are_counted_where_frames_carry_background_images(tmp_p
         n_read.clear()
         with pytest.warns(BleachingWarning, match=r"15.6% of the pixels of frame 0 are saturated \(from 255 counts\)"):
             found = fls.estimate_bleaching(BORDER, trace=trace, background=2.0)
-        expected = intensities(fls.fl.compute(), 2.0, trace, [None])[:, 0]
+        expected = intensities(fls.fl.compute(), 2.0, trace, EVERYWHERE)[:, 0]
     assert np.array_equal(found.trace, expected)
     assert np.array_equal(found.pixels.n_saturated, (frames == 255).sum((1, 2)))
 

@@ -1,5 +1,6 @@
 """The background of a frame, estimated from a border that shows no object."""
 
+import math
 from collections.abc import Iterable
 from itertools import repeat
 from numbers import Integral
@@ -100,16 +101,17 @@ def border_means(block: NDArray[Any], border_px: int) -> NDArray[np.float64]:
 
 
 def mean_background(means: NDArray[np.float64]) -> float:
-    """Return the background that all frames share, from the means of their borders (n,).
+    """Return the background that all frames share, from the means of their borders (n,), in whichever order.
 
     Raises
     ------
     SeriesError
         (a ValueError) if no frame has a finite pixel in its border.
     """
-    if np.isnan(means).all():
+    known = means[~np.isnan(means)]
+    if not known.size:
         raise SeriesError("no frame has a finite pixel in its border: give the background as a number.")
-    return float(np.nanmean(means))
+    return math.fsum(known) / known.size
 
 
 def frame_backgrounds(background: BackgroundValues, block: NDArray[Any]) -> Iterable[Any]:

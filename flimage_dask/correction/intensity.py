@@ -1,9 +1,9 @@
 """The intensity of frames: one number for all of their pixels, for those of a mask, or for each region."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +12,11 @@ from ..errors import ParameterError
 from .background import BackgroundValues, frame_backgrounds
 from .regions import checked_mask, mask_in_words
 from .trace import positive_sums
+from .traced_pixels import EVERYWHERE, TracedPixels
 
 POSITIVE_SUM = "positive_sum"
 #: Statistics that move with the background: ``statistic(x - b) = statistic(x) - b``.
 MEAN, MEDIAN, PERCENTILE = "mean", "median", "percentile-"
-
-#: Places of pixels in a flattened frame; None for all of them.
-Places: TypeAlias = NDArray[np.intp] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +56,9 @@ class TraceOptions:
             object.__setattr__(self, "mask", checked_mask(self.mask, "mask="))
 
     @property
-    def region(self) -> Places:
-        """Places of the pixels that count, in a flattened frame; None for all."""
-        return None if self.mask is None else np.flatnonzero(self.mask)
+    def pixels(self) -> TracedPixels:
+        """The pixels that count."""
+        return EVERYWHERE if self.mask is None else TracedPixels.of_mask(np.asarray(self.mask))
 
     def n_summed(self, frame_shape: tuple[int, ...]) -> int:
         """Return how many pixels the trace sums over; 1 for statistics that are no sum."""
@@ -119,7 +117,7 @@ def statistic_named(name: str) -> Callable[[NDArray[np.float64]], Any]:
 
 
 def intensities(
-    block: NDArray[Any], background: BackgroundValues, statistic: str, regions: Sequence[Places]
+    block: NDArray[Any], background: BackgroundValues, statistic: str, traced: TracedPixels
 ) -> NDArray[np.float64]:
     """Measure the intensity of each frame above its background, in each of some regions.
 
@@ -131,8 +129,8 @@ def intensities(
         Counts: a number, (frame,) numbers, or an image (y, x).
     statistic
         See `TraceOptions`.
-    regions
-        Places of the pixels of each region in a flattened frame; None for all pixels.
+    traced
+        The pixels of each region.
 
     Returns
     -------
@@ -147,57 +145,28 @@ def intensities(
 
     Examples
     --------
-    >>> intensities(np.array([[[1.0, 5.0], [2.0, np.nan]]]), 1.0, "mean", [None, np.array([0, 1])])
-    array([[1.66666667, 2.        ]])
+    >>> frames = np.array([[[1.0, 5.0], [2.0, np.nan]]])
+    >>> intensities(frames, 1.0, "mean", TracedPixels.of_labels([[3, 4], [4, 4]]))
+    array([[0. , 2.5]])
     """
-    levels = frame_backgrounds(background, block)
-    is_sum = statistic == POSITIVE_SUM
-    if is_sum and all(region is None for region in regions):
-        return np.tile(positive_sums(block, background)[:, np.newaxis], len(regions))
-    measure = _positive_sum if is_sum else statistic_named(statistic)
-    found = np.full((len(block), len(regions)), np.nan)
-    for row, frame, level in zip(found, block, levels, strict=True):
-        above = np.subtract(frame, level, dtype=np.float64).reshape(-1)
-        for place, region in enumerate(regions):
-            pixels = above if region is None else above[region]
-            finite = pixels[np.isfinite(pixels)]
-            if finite.size:
-                row[place] = measure(finite) * (pixels.size / finite.size if is_sum else 1.0)
+    if statistic == POSITIVE_SUM:
+        return positive_sums(block, background, traced)
+    measure = _means if statistic == MEAN else _each_by(statistic_named(statistic))
+    found = np.empty((len(block), traced.n_regions))
+    for row, frame, level in zip(found, block, frame_backgrounds(background, block), strict=True):
+        above = np.subtract(traced.of(frame), traced.of(level) if np.ndim(level) else level, dtype=np.float64)
+        row[:] = measure(above, np.isfinite(above), traced)
     return found
 
 
-def _positive_sum(pixels: NDArray[np.float64]) -> float:
-    return float(np.maximum(pixels, 0.0).sum())
+def _means(above: NDArray[np.float64], is_finite: NDArray[np.bool_], traced: TracedPixels) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        return traced.sums(np.where(is_finite, above, 0.0)) / traced.counts(is_finite)
 
 
-def pixels_of(block: NDArray[Any], region: Places) -> NDArray[Any]:
-    """Return the pixels of a region of each frame (frame, y, x) as an image of one row; all of them as they are."""
-    return block if region is None else block.reshape(len(block), -1)[:, np.newaxis, region]
+def _each_by(statistic: Callable[[NDArray[np.float64]], Any]) -> Callable[..., Any]:
+    def measure(above: NDArray[np.float64], is_finite: NDArray[np.bool_], traced: TracedPixels) -> list[Any]:
+        regions = zip(traced.apart(above), traced.apart(is_finite), strict=True)
+        return [statistic(pixels[finite]) if finite.any() else np.nan for pixels, finite in regions]
 
-
-def regions_of(labels: ArrayLike) -> list[Places]:
-    """Return the pixels of each label of an image, in the order of the labels; 0 is no label.
-
-    Parameters
-    ----------
-    labels
-        (y, x) integers or bool.
-
-    Raises
-    ------
-    ParameterError
-        (a ValueError) if it is no such image, or holds no label.
-
-    Examples
-    --------
-    >>> [region.tolist() for region in regions_of([[0, 2], [1, 2]])]
-    [[2], [1, 3]]
-    """
-    image = np.asarray(labels)
-    if image.ndim != 2 or image.dtype.kind not in "biu" or not image.any():
-        raise ParameterError(
-            f"labels= has shape {image.shape} and type {image.dtype}: give an image (y, x) of integers, in which "
-            f"0 is no label and at least one pixel has one."
-        )
-    flat = image.reshape(-1)
-    return [np.flatnonzero(flat == label) for label in np.unique(flat[flat != 0])]
+    return measure

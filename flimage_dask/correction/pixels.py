@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .intensity import Places
+from .traced_pixels import TracedPixels
 
 #: A share of saturated pixels that is reported: the brightest pixels lose most of the light, unseen.
 MANY_SATURATED = 1e-3
@@ -48,15 +48,15 @@ class PixelCounts:
         )
 
 
-def count_pixels(block: NDArray[Any], region: Places, saturation: float | None) -> NDArray[np.int64]:
+def count_pixels(block: NDArray[Any], traced: TracedPixels, saturation: float | None) -> NDArray[np.int64]:
     """Count the finite and the saturated pixels of each frame of a block.
 
     Parameters
     ----------
     block
         (frame, y, x), counts.
-    region
-        Places of the pixels that count, in a flattened frame; None for all.
+    traced
+        The pixels that count.
     saturation
         Counts from which a pixel is saturated; None counts none.
 
@@ -67,12 +67,13 @@ def count_pixels(block: NDArray[Any], region: Places, saturation: float | None) 
 
     Examples
     --------
-    >>> count_pixels(np.array([[[1.0, np.nan, 255.0]]]), None, 255.0).tolist()
+    >>> from flimage_dask.correction.traced_pixels import EVERYWHERE
+    >>> count_pixels(np.array([[[1.0, np.nan, 255.0]]]), EVERYWHERE, 255.0).tolist()
     [[2], [1]]
     """
     counts = np.zeros((2, len(block)), np.int64)
     for place, frame in enumerate(block):
-        pixels = frame.reshape(-1) if region is None else frame.reshape(-1)[region]
+        pixels = traced.of(frame)
         counts[0, place] = pixels.size if pixels.dtype.kind in "iub" else np.count_nonzero(np.isfinite(pixels))
         if saturation is not None:
             counts[1, place] = np.count_nonzero(pixels >= saturation)

@@ -26,7 +26,7 @@ class Strips:
         (y, x) of the frames.
     """
 
-    def __init__(self, frame_shape: tuple[int, int]) -> None:
+    def __init__(self, frame_shape: tuple[int, ...]) -> None:
         self._rows = row_strips(frame_shape)
         shape = (self._rows[0].stop, frame_shape[1])
         self._difference = np.empty(shape)
@@ -35,8 +35,7 @@ class Strips:
     @classmethod
     def of(cls, block: NDArray[Any]) -> Self:
         """Make strips for the frames of a block (frame, y, x)."""
-        _, height, width = block.shape
-        return cls((height, width))
+        return cls(block.shape[1:])
 
     def above(self, frame: NDArray[Any], level: Any) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         """Give the rows of each strip, and the frame less a level (a number, or an image) in these rows.

@@ -56,7 +56,7 @@ def estimate(source: FrameSource, request: EstimateRequest, runner: BlockRunner)
     level = known_level(source, request.background, runner)
     counting = CountingRunner(runner, request.trace)
     background, traces = background_and_traces(
-        source, level, request.border_px, [request.trace.statistic], [request.trace.region], counting
+        source, level, request.border_px, [request.trace.statistic], request.trace.pixels, counting
     )
     found = estimate_bleaching(
         request.times,

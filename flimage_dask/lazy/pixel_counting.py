@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..correction.intensity import Places, TraceOptions
+from ..correction.intensity import TraceOptions
 from ..correction.pixels import PixelCounts, count_pixels
+from ..correction.traced_pixels import TracedPixels
 from ..hdf5.reader import WHOLE
 from .block_runner import BlockRunner
 from .frame_source import FrameSource
@@ -34,16 +35,15 @@ class CountingRunner:
         """Return the results of a function in the order of the frames, and keep what was counted the first time."""
         if self.counted is not None:
             return self._runner.measure(source, function, *arguments)
-        region, saturation = self._options.region, _saturation_of(source, self._options)
-        how = function, arguments, region, saturation
+        traced, saturation = self._options.pixels, _saturation_of(source, self._options)
+        how = function, arguments, traced, saturation
         if source.index.backgrounds and source.preparation is None:
             pairs = self._runner.measure_raw(source, _measured_and_counted_raw, source, *how)
         else:
             pairs = self._runner.measure(source, _measured_and_counted, *how)
         n_finite, n_saturated = np.concatenate([counts for _, counts in pairs], axis=1)
-        height, width = source.index.frames.shape
-        n_pixels = height * width if region is None else len(region)
-        self.counted = PixelCounts(n_pixels, n_finite, n_saturated, saturation)
+        height, width = traced.rows_shape(source.index.frames.shape)
+        self.counted = PixelCounts(height * width, n_finite, n_saturated, saturation)
         return [result for result, _ in pairs]
 
     def quietly(self) -> BlockRunner:
@@ -67,10 +67,10 @@ def _measured_and_counted(
     block: NDArray[Any],
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
-    region: Places,
+    traced: TracedPixels,
     saturation: float | None,
 ) -> tuple[Any, NDArray[np.int64]]:
-    return function(block, *arguments), count_pixels(block, region, saturation)
+    return function(block, *arguments), count_pixels(block, traced, saturation)
 
 
 def _measured_and_counted_raw(
@@ -79,12 +79,12 @@ def _measured_and_counted_raw(
     source: FrameSource,
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
-    region: Places,
+    traced: TracedPixels,
     saturation: float | None,
 ) -> tuple[Any, NDArray[np.int64]]:
     """Measure images less their backgrounds, which hide what was saturated in the raw ones."""
     result, counts = _measured_and_counted(
-        source.less_backgrounds(raw, positions, WHOLE), function, arguments, region, saturation=None
+        source.less_backgrounds(raw, positions, WHOLE), function, arguments, traced, saturation=None
     )
-    _, counts[1] = count_pixels(raw, region, saturation)
+    _, counts[1] = count_pixels(raw, traced, saturation)
     return result, counts

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..correction.background import BackgroundValues, border_means, mean_background
-from ..correction.intensity import POSITIVE_SUM, Places, intensities, pixels_of
+from ..correction.band_sums import Band, BandSums, band_sums
+from ..correction.intensity import POSITIVE_SUM, intensities
 from ..correction.levels import FrameLevels
 from ..correction.preparation import KnownLevel, is_constant
-from ..correction.trace import Band, BandSums, band_sums
+from ..correction.traced_pixels import TracedPixels
 from .frame_source import FrameSource
 
 _log = logging.getLogger(__name__)
@@ -23,8 +24,6 @@ _FEWEST_PROBES = 16
 _BAND_SIGMAS = 4.0
 _MOST_BAND_BYTES = 64 << 20
 _BYTES_PER_VALUE = 16
-# What is kept of more regions takes longer than reading the frames again.
-_MOST_REGIONS = 8
 
 
 class Runner(Protocol):
@@ -46,7 +45,7 @@ def background_and_traces(
     background: KnownLevel,
     border_px: int,
     statistics: Sequence[str],
-    regions: Sequence[Places],
+    traced: TracedPixels,
     runner: Runner,
 ) -> tuple[BackgroundValues, NDArray[np.float64]]:
     """Measure the background of a series and the intensity above it, in each of some regions.
@@ -57,7 +56,7 @@ def background_and_traces(
         Where the frames are.
     background, border_px
         "constant", the mean of the borders' means; levels, one a frame; a number or an image (y, x) [counts].
-    statistics, regions
+    statistics, traced
         See `correction.intensity.intensities`.
     runner
         Told of twice the number of frames in total.
@@ -78,13 +77,13 @@ def background_and_traces(
     """
     n_frames = len(source.index.frames)
     if is_constant(background) and POSITIVE_SUM in statistics:
-        return _constant_background_and_traces(source, border_px, statistics, regions, runner)
+        return _constant_background_and_traces(source, border_px, statistics, traced, runner)
     if not isinstance(background, str | FrameLevels):
-        traces = np.concatenate(runner.measure(source, _intensities, background, statistics, regions))
+        traces = np.concatenate(runner.measure(source, _intensities, background, statistics, traced))
         runner.on_frames(n_frames)
         return background, traces
     wanted = background if isinstance(background, FrameLevels) else border_px
-    pairs = runner.measure(source, _levels_and_intensities, wanted, statistics, regions)
+    pairs = runner.measure(source, _levels_and_intensities, wanted, statistics, traced)
     runner.on_frames(n_frames)
     found = np.concatenate([values for values, _ in pairs])
     traces = np.concatenate([values for _, values in pairs])
@@ -95,30 +94,29 @@ def background_and_traces(
 
 
 def _constant_background_and_traces(
-    source: FrameSource, border_px: int, statistics: Sequence[str], regions: Sequence[Places], runner: Runner
+    source: FrameSource, border_px: int, statistics: Sequence[str], traced: TracedPixels, runner: Runner
 ) -> tuple[float, NDArray[np.float64]]:
     n_frames = len(source.index.frames)
-    band = None if len(regions) > _MOST_REGIONS else _expected_band(source, border_px, runner.quietly())
+    band = _expected_band(source, border_px, runner.quietly())
     if band is None:
         level = mean_background(np.concatenate(runner.measure(source, border_means, border_px)))
     else:
         moving = [statistic for statistic in statistics if statistic != POSITIVE_SUM]
-        most_values = max(1, _MOST_BAND_BYTES // (n_frames * len(regions) * _BYTES_PER_VALUE))
-        how = border_px, band, most_values, moving, regions
+        most_values = max(1, _MOST_BAND_BYTES // (n_frames * _BYTES_PER_VALUE))
+        how = border_px, band, most_values, moving, traced
         means, moved, foreseen = zip(*runner.measure(source, _means_and_foreseen, *how), strict=True)
         level = mean_background(np.concatenate(means))
-        sums = [BandSums.concatenate(of_region).positive_sums(level) for of_region in zip(*foreseen, strict=True)]
-        known = [of_region for of_region in sums if of_region is not None]
-        if len(known) == len(regions):
+        sums = BandSums.concatenate(foreseen).positive_sums(level)
+        if sums is not None:
             _log.debug("read each frame once: the background %g lies in %s.", level, band)
             runner.on_frames(n_frames)
             is_sum = np.array([statistic == POSITIVE_SUM for statistic in statistics])
-            traces = np.empty((n_frames, len(statistics), len(regions)))
-            traces[:, is_sum] = np.stack(known, axis=1)[:, np.newaxis]
+            traces = np.empty((n_frames, len(statistics), traced.n_regions))
+            traces[:, is_sum] = sums[:, np.newaxis]
             traces[:, ~is_sum] = np.concatenate(moved) - level
             return level, traces
     _log.debug("read each frame twice: the background %g was not foreseen by %s.", level, band)
-    return level, np.concatenate(runner.measure(source, _intensities, level, statistics, regions))
+    return level, np.concatenate(runner.measure(source, _intensities, level, statistics, traced))
 
 
 def _expected_band(source: FrameSource, border_px: int, runner: Runner) -> Band | None:
@@ -140,31 +138,29 @@ def _expected_band(source: FrameSource, border_px: int, runner: Runner) -> Band 
 
 
 def _means_and_foreseen(
-    block: NDArray[Any],
-    border_px: int,
-    band: Band,
-    most_values: int,
-    moving: Sequence[str],
-    regions: Sequence[Places],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], list[BandSums]]:
-    """Find the means of the borders, what moves with the background, and what the sums of each region need."""
-    moved = _intensities(block, 0.0, moving, regions) if moving else np.empty((len(block), 0, len(regions)))
-    foreseen = [band_sums(pixels_of(block, region), band, most_values) for region in regions]
-    return border_means(block, border_px), moved, foreseen
+    block: NDArray[Any], border_px: int, band: Band, most_values: int, moving: Sequence[str], traced: TracedPixels
+) -> tuple[NDArray[np.float64], NDArray[np.float64], BandSums]:
+    """Find the means of the borders, what moves with the background, and what the positive sums need."""
+    moved = [intensities(block, 0.0, statistic, traced) for statistic in moving]
+    return (
+        border_means(block, border_px),
+        np.stack(moved, axis=1) if moved else np.empty((len(block), 0, traced.n_regions)),
+        band_sums(block, band, most_values, traced),
+    )
 
 
 def _intensities(
-    block: NDArray[Any], background: BackgroundValues, statistics: Sequence[str], regions: Sequence[Places]
+    block: NDArray[Any], background: BackgroundValues, statistics: Sequence[str], traced: TracedPixels
 ) -> NDArray[np.float64]:
     """Measure intensities (frame, statistic, region)."""
-    return np.stack([intensities(block, background, statistic, regions) for statistic in statistics], axis=1)
+    return np.stack([intensities(block, background, statistic, traced) for statistic in statistics], axis=1)
 
 
 def _levels_and_intensities(
-    block: NDArray[Any], wanted: FrameLevels | int, statistics: Sequence[str], regions: Sequence[Places]
+    block: NDArray[Any], wanted: FrameLevels | int, statistics: Sequence[str], traced: TracedPixels
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find the levels that are wanted, or the means of a border of that width, and the intensities."""
     levels = wanted.of(block) if isinstance(wanted, FrameLevels) else border_means(block, wanted)
     above = [levels if statistic == POSITIVE_SUM else 0.0 for statistic in statistics]
-    found = [intensities(block, *measured, regions) for measured in zip(above, statistics, strict=True)]
+    found = [intensities(block, *measured, traced) for measured in zip(above, statistics, strict=True)]
     return levels, np.stack(found, axis=1)

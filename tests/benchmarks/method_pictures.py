@@ -229,7 +229,7 @@ def positive_sum() -> Figure:
     for share in shares:
         cell = np.arange(side * side).reshape(side, side) < share * side * side
         frames = 40 * truth[:, None, None] * cell + rng.normal(0, 6, (60, side, side))
-        summed = positive_sums(frames, 0.0)
+        summed = positive_sums(frames, 0.0)[:, 0]
         traces[share] = summed / summed[0]
         sums.append(_estimated(times, summed).factors[-1])
         means.append(_estimated(times, frames[:, cell].mean(axis=1)).factors[-1])

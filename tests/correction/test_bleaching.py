@@ -43,7 +43,7 @@ def mito(shared_data):
 def test_the_mito_series_in_any_unit_of_time(mito, seconds):
     times, frames = mito
     background = border_means(frames, 20).mean()
-    trace = positive_sums(frames, background)
+    trace = positive_sums(frames, background)[:, 0]
     found = estimate_bleaching(times / 3600 * seconds, trace, background=background, border_px=20)
     assert "factor reaches 15.61 (frame 46)" in found.warnings[0]
     assert background == pytest.approx(2.31681694, abs=5e-9)

@@ -4,18 +4,22 @@ import numpy as np
 import pytest
 
 from flimage_dask.correction.pixels import PixelCounts, count_pixels
+from flimage_dask.correction.traced_pixels import EVERYWHERE, TracedPixels
 
 
 def test_finite_and_saturated_pixels_are_counted_frame_by_frame():
     frames = np.array([[[1, 255, 255]], [[np.nan, np.inf, 300]]], np.float32)
-    assert count_pixels(frames, None, 255.0).tolist() == [[3, 1], [2, 2]]
-    assert count_pixels(frames, np.array([0, 1]), 255.0).tolist() == [[2, 0], [1, 1]]
-    assert count_pixels(frames, None, None).tolist() == [[3, 1], [0, 0]]
+    assert count_pixels(frames, EVERYWHERE, 255.0).tolist() == [[3, 1], [2, 2]]
+    assert count_pixels(frames, TracedPixels.of_mask(np.array([[True, True, False]])), 255.0).tolist() == [
+        [2, 0],
+        [1, 1],
+    ]
+    assert count_pixels(frames, EVERYWHERE, None).tolist() == [[3, 1], [0, 0]]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.bool_])
 def test_integers_are_all_finite(dtype):
-    assert count_pixels(np.ones((1, 2, 2), dtype), None, None).tolist() == [[4], [0]]
+    assert count_pixels(np.ones((1, 2, 2), dtype), EVERYWHERE, None).tolist() == [[4], [0]]
 
 
 def counts(saturated):

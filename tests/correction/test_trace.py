@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flimage_dask.correction.trace import Band, BandSums, band_sums, positive_sums
+from flimage_dask.correction.band_sums import Band, BandSums, band_sums
+from flimage_dask.correction.trace import positive_sums
+from flimage_dask.correction.traced_pixels import TracedPixels
 from flimage_dask.errors import ParameterError
 
 
@@ -21,7 +23,7 @@ def test_the_sum_is_that_of_the_positive_part_in_float64(dtype):
     frames = np.clip(noisy_frames(dtype=np.float64), 0, 250).astype(dtype)
     above = frames.astype(np.float64) - 99.7
     expected = [frame[frame > 0].sum() for frame in above]
-    np.testing.assert_allclose(positive_sums(frames, 99.7), expected, rtol=1e-14)
+    np.testing.assert_allclose(positive_sums(frames, 99.7)[:, 0], expected, rtol=1e-14)
 
 
 def test_a_background_may_be_a_number_for_each_frame_or_an_image():
@@ -30,7 +32,7 @@ def test_a_background_may_be_a_number_for_each_frame_or_an_image():
     image = np.random.default_rng(1).normal(100, 2, frames.shape[1:])
     by_level = [positive_sums(frames[i : i + 1], levels[i])[0] for i in range(3)]
     assert np.array_equal(positive_sums(frames, levels), by_level)
-    np.testing.assert_allclose(positive_sums(frames, image), np.maximum(frames - image, 0).sum((1, 2)))
+    np.testing.assert_allclose(positive_sums(frames, image)[:, 0], np.maximum(frames - image, 0).sum((1, 2)))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -112,6 +114,25 @@ def test_any_number_of_equal_counts_within_the_band_is_one_value():
     assert sums.n_within.tolist() == [3, 3, 3]
     for background in (98.5, 99.9, 101.0, 101.5):
         np.testing.assert_allclose(sums.positive_sums(background), positive_sums(frames, background), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16, ">f4"])
+@given(n_labels=st.integers(1, 40), seed=st.integers(0, 9), most_values=st.sampled_from([100, 10_000]))
+def test_regions_are_summed_as_if_they_were_read_twice(dtype, n_labels, seed, most_values):
+    labels = np.random.default_rng(seed).integers(0, n_labels + 1, (64, 48))
+    labels[0, 0] = 1
+    traced = TracedPixels.of_labels(labels)
+    frames = noisy_frames(3, dtype=dtype, seed=seed)
+    if frames.dtype.kind == "f":
+        frames[1, :30] = np.nan
+    band = Band(99.5, 100.5)
+    sums = BandSums.concatenate([band_sums(part, band, most_values, traced) for part in (frames[:1], frames[1:])])
+    found = sums.positive_sums(100.2)
+    if sums.resolved.all():
+        np.testing.assert_allclose(found, positive_sums(frames, 100.2, traced), rtol=1e-12)
+    else:
+        assert found is None
+    assert (sums.n_within <= most_values).all()
 
 
 def test_blocks_of_frames_join():

@@ -16,7 +16,7 @@ from flimage_dask.view.picture import draw_correction
 def corrected(simulation, times=None):
     frames = simulation.frames(0, simulation.n_frames)
     times = simulation.times if times is None else times
-    estimate = estimate_bleaching(times, positive_sums(frames, simulation.background), background=108.0)
+    estimate = estimate_bleaching(times, positive_sums(frames, simulation.background)[:, 0], background=108.0)
     return frames, correct(frames, simulation.background, estimate.factors), estimate
 
 
@@ -89,7 +89,7 @@ def test_pixels_that_are_not_finite_do_no_harm(series, tmp_path):
 
 def test_a_trace_with_a_frame_left_out_is_drawn(tmp_path):
     frames = Simulation(n_frames=12, frame_shape=(64, 64), frame_interval=5).frames(0, 12)
-    trace = positive_sums(frames, 108.0)
+    trace = positive_sums(frames, 108.0)[:, 0]
     trace[[0, 7]] = np.nan
     estimate = estimate_bleaching(np.arange(12) * 5.0, trace, background=108.0)
     draw_correction(tmp_path / "gap.png", frames, frames, estimate)
@@ -123,7 +123,7 @@ def test_nothing_global_of_matplotlib_is_touched():
 
 def test_frames_without_times_are_drawn_in_their_order(series, tmp_path):
     before, after, _ = series
-    trace = positive_sums(before, 108.0)
+    trace = positive_sums(before, 108.0)[:, 0]
     ratio = estimate_bleaching(np.full(20, np.nan), trace, background=108.0, fit=FitOptions(model="ratio"))
     draw_correction(tmp_path / "order.png", before, after, ratio)
     assert size_of_png(tmp_path / "order.png")

@@ -1,0 +1,230 @@
+"""What the positive sums of frames need for any background within a band, so that each frame is read once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ParameterError
+from .strips import Strips
+from .trace import without_non_finite
+from .traced_pixels import EVERYWHERE, TracedPixels
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range of counts in which the background is expected to lie.
+
+    Parameters
+    ----------
+    lo, hi
+        Its limits, both included [counts].
+
+    Raises
+    ------
+    ParameterError
+        (a ValueError) unless both are finite and ``lo <= hi``.
+    """
+
+    lo: float
+    hi: float
+
+    def __post_init__(self) -> None:
+        if not -np.inf < self.lo <= self.hi < np.inf:
+            raise ParameterError(f"a band needs finite limits lo <= hi, not {self.lo} and {self.hi}.")
+
+
+@dataclass(frozen=True, eq=False)
+class BandSums:
+    """What the positive sums of each frame need for any background within a band.
+
+    Parameters
+    ----------
+    band
+        Where the background may lie.
+    sums_above
+        (frame, region) float64: the positive sum above the band's upper limit [counts].
+    n_above
+        (frame, region) int64: pixels above the band.
+    scales
+        (frame, region) float64: all pixels of the region over its finite ones; NaN where there is none.
+    n_within
+        (frame,) int64: different values within the band, counted apart for each region.
+    values, counts, regions
+        These values of one frame after the other [counts], how often each occurs, and in which region.
+    resolved
+        (frame,) bool: False where too many values lie within the band, and none was kept.
+
+    Notes
+    -----
+    For a background b in the band the sum is known exactly:
+    ``P(b) = P(hi) + n_above (hi - b) + sum(counts max(values - b, 0))``.
+    """
+
+    band: Band
+    sums_above: NDArray[np.float64]
+    n_above: NDArray[np.int64]
+    scales: NDArray[np.float64]
+    n_within: NDArray[np.int64]
+    values: NDArray[Any]
+    counts: NDArray[np.int64]
+    regions: NDArray[np.intp]
+    resolved: NDArray[np.bool_]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Join the sums of consecutive blocks, all made with the same band.
+
+        Raises
+        ------
+        ParameterError
+            (a ValueError) if there is no part, or if parts were made with different bands.
+        """
+        if len({part.band for part in parts}) != 1:
+            raise ParameterError("give at least one part, and only parts made with the same band.")
+        return cls(
+            parts[0].band,
+            np.concatenate([part.sums_above for part in parts]),
+            np.concatenate([part.n_above for part in parts]),
+            np.concatenate([part.scales for part in parts]),
+            np.concatenate([part.n_within for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.regions for part in parts]),
+            np.concatenate([part.resolved for part in parts]),
+        )
+
+    def positive_sums(self, background: float) -> NDArray[np.float64] | None:
+        """Return the traces for a background, or None if the frames must be read again.
+
+        Parameters
+        ----------
+        background
+            One number for all frames [counts].
+
+        Returns
+        -------
+        numpy.ndarray or None
+            (frame, region) float64 as from `trace.positive_sums`; None if the background lies outside the
+            band, or the band of some frame held too many values.
+        """
+        if not self.band.lo <= background <= self.band.hi or not self.resolved.all():
+            return None
+        n_frames, n_regions = self.sums_above.shape
+        trace_of = np.repeat(np.arange(n_frames) * n_regions, self.n_within) + self.regions
+        parts = self.counts * np.maximum(self.values - np.float64(background), 0.0)
+        within = np.bincount(trace_of, weights=parts, minlength=n_frames * n_regions).reshape(n_frames, n_regions)
+        sums: NDArray[np.float64] = self.sums_above + self.n_above * (self.band.hi - background) + within
+        return self.scales * sums
+
+
+def band_sums(block: NDArray[Any], band: Band, most_values: int, traced: TracedPixels = EVERYWHERE) -> BandSums:
+    """Reduce frames to what their positive sums need for any background within a band.
+
+    Parameters
+    ----------
+    block
+        (frame, y, x), counts.
+    band
+        Where the background will turn out to lie.
+    most_values
+        Different values to keep for each frame, at most. Of integer counts even a wide band holds few.
+    traced
+        The pixels of each region.
+
+    Returns
+    -------
+    BandSums
+        Of bounded size, whatever the frames hold.
+
+    Examples
+    --------
+    >>> sums = band_sums(np.full((1, 8, 8), 7.0), Band(1.0, 2.0), most_values=1)
+    >>> sums.positive_sums(1.5)
+    array([[352.]])
+    """
+    strips = Strips(traced.rows_shape(block.shape[1:]))
+    floors = _floor(band.lo, block.dtype), _floor(band.hi, block.dtype)
+    frames = [_frame_sums(frame, band, floors, most_values, traced, strips) for frame in block]
+    none = _Within.none(block.dtype)
+    kept = [none if frame.within is None else frame.within for frame in frames]
+    return BandSums(
+        band,
+        sums_above=np.array([frame.sums_above for frame in frames]),
+        n_above=np.array([frame.n_above for frame in frames]),
+        scales=np.array([frame.scales for frame in frames]),
+        n_within=np.array([len(within.values) for within in kept], np.int64),
+        values=np.concatenate([within.values for within in kept]),
+        counts=np.concatenate([within.counts for within in kept]),
+        regions=np.concatenate([within.regions for within in kept]),
+        resolved=np.array([frame.within is not None for frame in frames], np.bool_),
+    )
+
+
+class _Within(NamedTuple):
+    """The different values of one frame within the band, how often each occurs, and in which region."""
+
+    values: NDArray[Any]
+    counts: NDArray[np.int64]
+    regions: NDArray[np.intp]
+
+    @classmethod
+    def none(cls, dtype: np.dtype[Any]) -> Self:
+        return cls(np.empty(0, dtype), np.empty(0, np.int64), np.empty(0, np.intp))
+
+
+class _FrameSums(NamedTuple):
+    """What `BandSums` keeps of one frame; `within` is None where it would be too much."""
+
+    sums_above: NDArray[np.float64]
+    n_above: NDArray[np.int64]
+    scales: NDArray[np.float64]
+    within: _Within | None
+
+
+def _frame_sums(
+    frame: NDArray[Any], band: Band, floors: tuple[Any, Any], most_values: int, traced: TracedPixels, strips: Strips
+) -> _FrameSums:
+    floor_lo, floor_hi = floors
+    finite, scales = without_non_finite(traced.rows_of(frame), traced)
+    sums_above = np.zeros(traced.n_regions)
+    n_above = np.zeros(traced.n_regions, np.int64)
+    kept = []
+    for rows, above_hi in strips.above(finite, np.float64(band.hi)):
+        sums_above += traced.sums(strips.positive_part(above_hi).reshape(-1))
+        pixels = finite[rows].reshape(-1)
+        is_above, is_above_lo = pixels > floor_hi, pixels > floor_lo
+        n_above_here = traced.counts(is_above)
+        n_above += n_above_here
+        if np.count_nonzero(is_above_lo) > n_above_here.sum():
+            within = np.flatnonzero(is_above_lo ^ is_above)
+            kept.append((pixels.take(within), traced.regions_at(within)))
+    return _FrameSums(sums_above, n_above, scales, _counted(kept, most_values, frame.dtype))
+
+
+def _counted(
+    parts: list[tuple[NDArray[Any], NDArray[np.intp]]], most_values: int, dtype: np.dtype[Any]
+) -> _Within | None:
+    """Count how often each value occurs in each region, unless there are too many."""
+    if not parts:
+        return _Within.none(dtype)
+    values, regions = map(np.concatenate, zip(*parts, strict=True))
+    order = np.lexsort((values, regions))
+    values, regions = values[order], regions[order]
+    starts = np.flatnonzero(np.append(True, (values[1:] != values[:-1]) | (regions[1:] != regions[:-1])))
+    if len(starts) > most_values:
+        return None
+    return _Within(values[starts], np.diff(starts, append=len(values)), regions[starts])
+
+
+def _floor(level: float, dtype: np.dtype[Any]) -> Any:
+    """Return the largest number of a pixel type that is no larger than a level.
+
+    ``x > level`` is then ``x > floor``, compared without a float64 copy of the frame.
+    """
+    if dtype.kind != "f":
+        return int(np.floor(level))
+    rounded = dtype.type(level)
+    return rounded if float(rounded) <= level else np.nextafter(rounded, dtype.type(-np.inf))
