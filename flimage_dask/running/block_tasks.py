@@ -10,7 +10,7 @@ from uuid import uuid4
 import dask
 import dask.array as da
 import numpy as np
-from dask.blockwise import Blockwise
+from dask.blockwise import Blockwise, fuse_roots, optimize_blockwise
 from dask.core import get_dependencies
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -62,6 +62,7 @@ class BlockTasks:
         # Where blocks depend on each other, tasks of another group would be fused in another way, under the
         # same names.
         self._may_be_fused = _is_blockwise(frames)
+        self._graph = _with_fused_layers(self._results) if self._may_be_fused else self._results.dask
         self._are_apart = _common_tasks(frames) <= set(_single_tasks(frames).values())
 
     def of(self, numbers: list[int]) -> list[Delayed]:
@@ -70,8 +71,8 @@ class BlockTasks:
         Everything that leads to a result is one task, if blocks do not depend on each other. On a cluster those of
         the first frames come first; by itself dask takes blocks in the order of their names, from the end.
         """
-        name, graph, keys = self._results.name, self._results.dask, self._keys(numbers)
-        tasks = dict(self._optimized(keys) if self._may_be_fused else graph.cull(set(keys)))
+        name, keys = self._results.name, self._keys(numbers)
+        tasks = dict(self._optimized(keys) if self._may_be_fused else self._graph.cull(set(keys)))
         # What dask fused into others it may leave in the graph, though no result needs it.
         first_blocks = _first_block_of(tasks, keys)
         needed = {key: tasks[key] for key in first_blocks}
@@ -102,7 +103,9 @@ class BlockTasks:
 
     def _optimized(self, keys: list[Any]) -> Mapping[Any, Any]:
         """Return the tasks that lead to some results, with slices moved to where frames are read."""
-        tasks: Mapping[Any, Any] = self._results.__dask_optimize__(self._results.dask, keys)
+        # As a dict, because dask would look through all blocks of a graph of layers once more.
+        few = self._graph.cull(set(keys)).to_dict()
+        tasks: Mapping[Any, Any] = self._results.__dask_optimize__(few, keys)
         return tasks
 
 
@@ -126,6 +129,12 @@ def with_shared_values(frames: da.Array, keep: Callable[[list[Delayed]], list[De
     values = {name: MaterializedLayer(dict(value.dask)) for name, value in zip(keys, kept, strict=True)}
     needs = {name: set() if name in keys else needed for name, needed in graph.dependencies.items()}
     return da.Array(HighLevelGraph({**graph.layers, **values}, needs), frames.name, frames.chunks, meta=frames._meta)
+
+
+def _with_fused_layers(results: da.Array) -> HighLevelGraph:
+    """Fuse the layers of a graph, for all blocks at once."""
+    keys = [(results.name, 0, 0, 0)]
+    return fuse_roots(optimize_blockwise(results.dask, keys=keys), keys=keys)
 
 
 def _single_tasks(frames: da.Array) -> dict[str, Any]:
