@@ -367,7 +367,7 @@ def test_the_scheduler_is_killed(hands, tmp_path):
 def test_the_scheduler_is_killed_before_the_run(hands, series_path, tmp_path):
     with connected(hands, timeout=1), FLSeries(h5file=series_path, h5mode="r") as fls:
         end(hands.scheduler)
-        with pytest.raises(ClusterError, match=r"scheduler of the active client, 'tcp://.*', does not answer"):
+        with pytest.raises(ClusterError, match=r"the active client, ('tcp://.*'|which is closed), does not answer"):
             fls.bleach_correction(tmp_path / "out.h5", 5)
     assert left_over(tmp_path) == []
 
@@ -575,15 +575,25 @@ def test_the_folder_becomes_read_only(client, small_disk):
 
 
 @pytest.fixture
-def worker_that_sees_less(hands, client, tmp_path):
-    """Start a worker that does not see the folder "shared"."""
+def start_worker_that_sees_less(hands, client, tmp_path):
+    """Return what starts a worker that does not see the folder "shared"."""
     hide = f'mount -t tmpfs tmpfs {tmp_path / "shared"} && exec "$@"'
     (tmp_path / "shared").mkdir()
     alone = ("unshare", "--mount", "sh", "-c", hide, "sh")
     if subprocess.run([*alone, "true"], capture_output=True).returncode:
         pytest.skip("this user may not hide a folder from a process")
-    hands.start_worker(before=alone)
-    client.wait_for_workers(3)
+
+    def start():
+        hands.start_worker(before=alone)
+        client.wait_for_workers(3)
+
+    return start
+
+
+@pytest.fixture
+def worker_that_sees_less(start_worker_that_sees_less):
+    """Start a worker that does not see the folder "shared"."""
+    start_worker_that_sees_less()
 
 
 @pytest.mark.usefixtures("worker_that_sees_less")
@@ -608,3 +618,29 @@ def test_a_worker_does_not_see_the_file_system(tmp_path):
     ):
         to_hdf5(frames_with(kill_once, tmp_path / "shared"), tmp_path / "shared" / "out.h5")
     assert left_over(tmp_path / "shared") == []
+
+
+def after_the_late_worker_came(block, folder):
+    if block[0, 0, 0] > 3 * N_BLOCK:
+        wait_for(Path(folder, "late").exists)
+    return block
+
+
+def test_a_worker_that_comes_during_the_run_does_not_see_the_file_system(start_worker_that_sees_less, tmp_path):
+    folder = tmp_path / "shared"
+
+    def start_late():
+        wait_for(lambda: len(list((folder / ".out.h5.parts").glob("*.part"))) > 2)
+        start_worker_that_sees_less()
+        (tmp_path / "late").touch()
+
+    numbers = np.broadcast_to(np.arange(N_FRAMES, dtype="f4")[:, None, None], (N_FRAMES, 6, 5))
+    frames = da.from_array(numbers, chunks=(N_BLOCK, 6, 5))
+    frames = frames.map_blocks(after_the_late_worker_came, str(tmp_path), dtype="f4")
+    starter = threading.Thread(target=start_late)
+    starter.start()
+    with pytest.raises(ClusterError, match=r"the worker tcp://\S+ on '.*' does not see the folder '.*shared") as caught:
+        to_hdf5(frames, folder / "out.h5")
+    starter.join()
+    assert isinstance(caught.value.__cause__, FileMissingError)
+    assert "resume=True" in caught.value.__notes__[0]

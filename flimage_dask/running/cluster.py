@@ -6,6 +6,7 @@ They are given a bounded number of blocks at a time, each as one task with a sma
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -40,6 +41,7 @@ class Cluster:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._checks: list[Callable[[], None]] = []
 
     @property
     def n_threads(self) -> int:
@@ -61,15 +63,7 @@ class Cluster:
         """
         with _failing_clearly(self._client):
             self._client.wait_for_workers(1)
-            found = self._client.get_versions(packages=[_PACKAGE])
-        own = found["client"]["packages"][_PACKAGE]
-        for worker, versions in found["workers"].items():
-            version = versions["packages"].get(_PACKAGE)
-            if version != own:
-                has = f"has no {_PACKAGE}" if version is None else f"has {_PACKAGE} {version}"
-                raise ClusterError(
-                    f"the worker {worker} {has}; this process has {own}: install the same version on both."
-                )
+        self._check(self._refuse_other_versions)
 
     def check_input(self, file: Path) -> None:
         """Refuse workers that cannot read a file of this machine.
@@ -79,7 +73,7 @@ class Cluster:
         ClusterError
             (an OSError) that names the worker and the file.
         """
-        self._refuse_unable(_try_input, file)
+        self._check(partial(self._refuse_unable, _try_input, file))
 
     def check_folder(self, folder: Path) -> None:
         """Refuse workers of another version, or that cannot write to a folder of this machine.
@@ -90,12 +84,7 @@ class Cluster:
             (an OSError) that names the worker and the folder.
         """
         self.check_versions()
-        probe = folder / f".probe.{uuid4().hex[:8]}"
-        probe.touch()
-        try:
-            self._refuse_unable(_try_folder, probe)
-        finally:
-            probe.unlink(missing_ok=True)
+        self._check(partial(self._refuse_who_cannot_write, folder))
 
     def with_shared_values(self, frames: da.Array) -> da.Array:
         """Compute what all blocks share, and keep it on the cluster as long as the result is kept."""
@@ -142,7 +131,7 @@ class Cluster:
             return max(_BLOCKS_OF_A_SUBMISSION, _BLOCKS_AHEAD_OF_A_THREAD * n_threads)
 
         def take() -> tuple[int, Any]:
-            with _failing_clearly(self._client):
+            with self._blaming_who_came_late(), _failing_clearly(self._client):
                 self._wait_for_one_of(pending)
                 future, result = next(pending)
             del unfinished[future.key]
@@ -174,6 +163,49 @@ class Cluster:
                 raise ClusterError(_LOST)
             with pending.thread_condition:
                 pending.thread_condition.wait(_SECONDS_BETWEEN_LOOKS)
+
+    def _check(self, check: Callable[[], None]) -> None:
+        """Make a check, which workers that come later are to pass too."""
+        check()
+        self._checks.append(check)
+
+    @contextmanager
+    def _blaming_who_came_late(self) -> Iterator[None]:
+        """Look whether a block failed because a worker that came during the run is unable."""
+        try:
+            yield
+        except ClusterError:
+            raise
+        except Exception as error:
+            for check in self._checks:
+                try:
+                    check()
+                except ClusterError as reason:
+                    raise reason from error
+                except OSError:
+                    # This machine is as unable as any worker, which the first error explains.
+                    continue
+            raise
+
+    def _refuse_other_versions(self) -> None:
+        with _failing_clearly(self._client):
+            found = self._client.get_versions(packages=[_PACKAGE])
+        own = found["client"]["packages"][_PACKAGE]
+        for worker, versions in found["workers"].items():
+            version = versions["packages"].get(_PACKAGE)
+            if version != own:
+                has = f"has no {_PACKAGE}" if version is None else f"has {_PACKAGE} {version}"
+                raise ClusterError(
+                    f"the worker {worker} {has}; this process has {own}: install the same version on both."
+                )
+
+    def _refuse_who_cannot_write(self, folder: Path) -> None:
+        probe = folder / f".probe.{uuid4().hex[:8]}"
+        probe.touch()
+        try:
+            self._refuse_unable(_try_folder, probe)
+        finally:
+            probe.unlink(missing_ok=True)
 
     def _refuse_unable(self, probe: Callable[[str], str | None], path: Path) -> None:
         """Refuse workers that have a problem with a path."""
