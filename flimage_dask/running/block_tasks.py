@@ -10,7 +10,7 @@ from uuid import uuid4
 import dask
 import dask.array as da
 import numpy as np
-from dask.blockwise import Blockwise, fuse_roots, optimize_blockwise
+from dask.blockwise import Blockwise, optimize_blockwise
 from dask.core import get_dependencies
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -62,7 +62,9 @@ class BlockTasks:
         # Where blocks depend on each other, tasks of another group would be fused in another way, under the
         # same names.
         self._may_be_fused = _is_blockwise(frames)
-        self._graph = _with_fused_layers(self._results) if self._may_be_fused else self._results.dask
+        graph = self._results.dask
+        # Once for all groups, as dask looks through all blocks.
+        self._graph = optimize_blockwise(graph, keys=self._keys([0])) if self._may_be_fused else graph
         self._are_apart = _common_tasks(frames) <= set(_single_tasks(frames).values())
 
     def of(self, numbers: list[int]) -> list[Delayed]:
@@ -103,7 +105,7 @@ class BlockTasks:
 
     def _optimized(self, keys: list[Any]) -> Mapping[Any, Any]:
         """Return the tasks that lead to some results, with slices moved to where frames are read."""
-        # As a dict, because dask would look through all blocks of a graph of layers once more.
+        # As a dict: of a graph of layers dask would make the tasks of all blocks, to find roots that can be fused.
         few = self._graph.cull(set(keys)).to_dict()
         tasks: Mapping[Any, Any] = self._results.__dask_optimize__(few, keys)
         return tasks
@@ -129,12 +131,6 @@ def with_shared_values(frames: da.Array, keep: Callable[[list[Delayed]], list[De
     values = {name: MaterializedLayer(dict(value.dask)) for name, value in zip(keys, kept, strict=True)}
     needs = {name: set() if name in keys else needed for name, needed in graph.dependencies.items()}
     return da.Array(HighLevelGraph({**graph.layers, **values}, needs), frames.name, frames.chunks, meta=frames._meta)
-
-
-def _with_fused_layers(results: da.Array) -> HighLevelGraph:
-    """Fuse the layers of a graph, for all blocks at once."""
-    keys = [(results.name, 0, 0, 0)]
-    return fuse_roots(optimize_blockwise(results.dask, keys=keys), keys=keys)
 
 
 def _single_tasks(frames: da.Array) -> dict[str, Any]:
