@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 
-from flimage_dask import FLSeries, to_hdf5
+from flimage_dask import FLSeries, SchedulerWarning, to_hdf5
 from flimage_dask.errors import ClusterError, FileChangedError, FileError, FileMissingError
 from flimage_dask.hdf5.parts import PartFolder
 
@@ -280,7 +280,7 @@ def test_a_block_kills_every_worker_that_tries_it(hands, client, tmp_path):
     frames = frames_with(kill_always, tmp_path)
     try:
         with pytest.raises(
-            ClusterError, match=r"a block killed 4 workers.*ran out of memory.*memory='200 MiB'"
+            ClusterError, match=r"a block lost its worker, 4 in all.*ran out of memory.*memory='200 MiB'"
         ) as caught:
             to_hdf5(frames, tmp_path / "out.h5")
         assert "go on with resume=True" in caught.value.__notes__[0]
@@ -328,7 +328,7 @@ def test_a_worker_takes_more_memory_than_it_has(tmp_path):
         Client(cluster) as client,
     ):
         client.run_on_scheduler(allow_no_failures)
-        with pytest.raises(ClusterError, match="most likely they ran out of memory"):
+        with pytest.raises(ClusterError, match=r"a block lost its worker, 1 in all, .* ran out of memory"):
             to_hdf5(frames_with(fill_the_memory, tmp_path), tmp_path / "out.h5")
         assert not (tmp_path / "out.h5").exists()
 
@@ -337,7 +337,8 @@ def allow_no_failures(dask_scheduler):
     dask_scheduler.allowed_failures = 0
 
 
-def test_all_workers_are_lost_and_others_come(hands, client, tmp_path):
+def test_all_workers_are_lost_and_others_come(hands, client, tmp_path, monkeypatch):
+    monkeypatch.setattr("flimage_dask.running.cluster._SECONDS_UNTIL_WARNING", 0.2)
     (tmp_path / "pid").write_text(str(hands.workers[1].pid))
 
     def start_others():
@@ -348,9 +349,19 @@ def test_all_workers_are_lost_and_others_come(hands, client, tmp_path):
     end(hands.workers[0])
     starter = threading.Thread(target=start_others)
     starter.start()
-    to_hdf5(frames_with(kill_once, tmp_path), tmp_path / "out.h5")
+    with pytest.warns(SchedulerWarning, match="the cluster has no worker"):
+        to_hdf5(frames_with(kill_once, tmp_path), tmp_path / "out.h5")
     starter.join()
     assert_whole(tmp_path / "out.h5")
+
+
+def test_a_cluster_that_adapts_starts_its_first_worker(tmp_path, monkeypatch):
+    monkeypatch.setattr("flimage_dask.running.cluster._SECONDS_UNTIL_WARNING", 0.01)
+    with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        cluster.adapt(minimum=0, maximum=1)
+        with Client(cluster), pytest.warns(SchedulerWarning, match="the cluster has no worker"):
+            to_hdf5(da.ones((4, 6, 5)), tmp_path / "out.h5")
+    assert np.array_equal(values(tmp_path / "out.h5"), np.ones((4, 6, 5)))
 
 
 def test_the_scheduler_is_killed(hands, tmp_path):
@@ -372,7 +383,7 @@ def test_the_scheduler_is_killed_before_the_run(hands, series_path, tmp_path):
     assert left_over(tmp_path) == []
 
 
-@pytest.mark.parametrize("step", ["wait_for_workers", "get_versions", "run", "nthreads"])
+@pytest.mark.parametrize("step", ["submit", "get_versions", "run", "nthreads"])
 def test_the_scheduler_is_killed_while_workers_are_asked(hands, tmp_path, monkeypatch, step):
     asked = getattr(Client, step)
 

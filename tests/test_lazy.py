@@ -199,3 +199,10 @@ def test_views_of_views_are_numpys(series_path, bleaching_frames, first, second)
         assert np.array_equal(view.times, times[first][second])
         if len(view):
             assert np.array_equal(view.fl.compute(scheduler="sync"), frames[first][second])
+
+
+def test_a_correction_whose_estimate_is_yet_to_be_made_is_one_task_a_block(fls):
+    with dask.config.set({"array.chunk-size": fls.raw_fl.nbytes // len(fls)}):
+        corrected = fls.bleach_corrected(5).map_blocks(np.abs)
+    (optimized,) = dask.optimize(corrected)
+    assert len(optimized.dask) <= corrected.npartitions + 5

@@ -211,7 +211,8 @@ def _counted(
     if not parts:
         return _Within.none(dtype)
     values, regions = map(np.concatenate, zip(*parts, strict=True))
-    order = np.lexsort((values, regions))
+    # Counts of a camera: sorted already, as regions come in their order, and many.
+    order = slice(None) if values.min() == values.max() else np.lexsort((values, regions))
     values, regions = values[order], regions[order]
     starts = np.flatnonzero(np.append(True, (values[1:] != values[:-1]) | (regions[1:] != regions[:-1])))
     if len(starts) > most_values:

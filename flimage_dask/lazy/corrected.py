@@ -37,7 +37,8 @@ def bleach_corrected(fl: da.Array, estimate: BleachingEstimate | Delayed) -> da.
     """
     if isinstance(estimate, BleachingEstimate):
         return _corrected_by_values(fl, estimate)
-    return fl.map_blocks(_correct_frames, _positions(fl), estimate, dtype=fl.dtype, meta=fl._meta)
+    positions = _InOnePiece.in_blocks_of(fl, np.arange(len(fl))[:, np.newaxis])
+    return fl.map_blocks(_correct_frames, positions, estimate, dtype=fl.dtype, meta=fl._meta)
 
 
 class _InOnePiece:
@@ -46,12 +47,20 @@ class _InOnePiece:
     dask would make a task of each block's part of an array, and send it on its own.
     """
 
-    def __init__(self, values: NDArray[np.float64]) -> None:
+    def __init__(self, values: NDArray[Any]) -> None:
         self._values = values
         self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
 
-    def __getitem__(self, part: Any) -> NDArray[np.float64]:
-        taken: NDArray[np.float64] = self._values[part]
+    @classmethod
+    def in_blocks_of(cls, fl: da.Array, values: NDArray[Any]) -> da.Array:
+        """Return numbers (frame, value) as an array (frame, value, 1), in blocks of the same frames as others."""
+        whole = cls(values[:, :, np.newaxis])
+        return da.from_array(
+            whole, chunks=(fl.chunks[0], -1, -1), asarray=False, meta=np.empty((0, 0, 0), values.dtype)
+        )
+
+    def __getitem__(self, part: Any) -> NDArray[Any]:
+        taken: NDArray[Any] = self._values[part]
         return taken
 
     def __dask_tokenize__(self) -> str:
@@ -63,8 +72,7 @@ def _corrected_by_values(fl: da.Array, estimate: BleachingEstimate) -> da.Array:
     background = estimate.background
     levels = np.zeros(len(estimate.factors)) if np.ndim(background) == 2 else background
     values = np.stack(np.broadcast_arrays(levels, estimate.factors, estimate.shifts), axis=1)
-    whole = _InOnePiece(values[:, :, None])
-    of_blocks = da.from_array(whole, chunks=(fl.chunks[0], -1, -1), asarray=False, meta=np.empty((0, 0, 0)))
+    of_blocks = _InOnePiece.in_blocks_of(fl, values)
     shared = _shared(background) if np.ndim(background) == 2 else None
     return fl.map_blocks(_correct_by_values, of_blocks, shared, dtype=fl.dtype, meta=fl._meta)
 
@@ -92,10 +100,6 @@ def background_corrected(source: FrameSource, background: Level, border_px: int,
     if isinstance(level, str):
         level = mean_background(np.concatenate(runner.measure_lazy(source, fl, border_means, border_px)))
     return fl.map_blocks(_subtract, _shared(level), dtype=fl.dtype, meta=fl._meta)
-
-
-def _positions(fl: da.Array) -> da.Array:
-    return da.arange(fl.shape[0], chunks=(fl.chunks[0],))[:, None, None]
 
 
 def _corrected(

@@ -5,9 +5,10 @@ They are given a bounded number of blocks at a time, each as one task with a sma
 
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import ClusterError
 from ..memory import reuse_freed_memory_as_a_worker
+from ..notices import SchedulerWarning, warn
 from .block_tasks import BlockTasks, in_groups, with_shared_values
 
 _PACKAGE = __package__.partition(".")[0]
@@ -25,7 +27,7 @@ _PACKAGE = __package__.partition(".")[0]
 # blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.
 _BLOCKS_OF_A_SUBMISSION = 64
 _BLOCKS_AHEAD_OF_A_THREAD = 2
-_SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_BETWEEN_LOOKS, _SECONDS_UNTIL_WARNING = 0.1, 60.0
 
 _LOST = "the connection to the scheduler was lost before the run was done."
 
@@ -60,9 +62,13 @@ class Cluster:
         ------
         ClusterError
             (an OSError) that names the worker and the versions.
+
+        Warns
+        -----
+        SchedulerWarning
+            If no worker comes for a minute.
         """
-        with _failing_clearly(self._client):
-            self._client.wait_for_workers(1)
+        self._wait_for_a_worker()
         self._check(self._refuse_other_versions)
 
     def check_input(self, file: Path) -> None:
@@ -158,11 +164,33 @@ class Cluster:
 
         Of those that are fetched when a scheduler dies, dask forgets one now and then, and would wait for it for ever.
         """
+        warn_at = monotonic() + _SECONDS_UNTIL_WARNING
         while not pending.has_ready():
             if self._client.status == "closed":
                 raise ClusterError(_LOST)
+            if monotonic() > warn_at:
+                self._warn_unless_somebody_is_there()
+                warn_at += _SECONDS_UNTIL_WARNING
             with pending.thread_condition:
                 pending.thread_condition.wait(_SECONDS_BETWEEN_LOOKS)
+
+    def _wait_for_a_worker(self) -> None:
+        with _failing_clearly(self._client):
+            # Who only waits for workers asks for none, and a cluster that adapts to what is to be done starts none.
+            task = self._client.submit(int, pure=False)
+            while True:
+                with suppress(TimeoutError):
+                    task.result(timeout=_SECONDS_UNTIL_WARNING)
+                    return
+                self._warn_unless_somebody_is_there()
+
+    def _warn_unless_somebody_is_there(self) -> None:
+        if not self._client.nthreads():
+            warn(
+                "the cluster has no worker, and the run waits for one: start one, or look why the jobs that were to "
+                "start some have not begun.",
+                SchedulerWarning,
+            )
 
     def _check(self, check: Callable[[], None]) -> None:
         """Make a check, which workers that come later are to pass too."""
@@ -311,8 +339,9 @@ def _failing_clearly(client: Any) -> Iterator[None]:
         yield
     except KilledWorker as error:
         raise ClusterError(
-            f"a block killed {error.allowed_failures + 1} workers, the last of them {error.last_worker.address}; most "
-            f"likely they ran out of memory. Give workers more memory or fewer threads, or give memory='200 MiB'."
+            f"a block lost its worker, {error.allowed_failures + 1} in all, the last one at "
+            f"{error.last_worker.address}: workers ran out of memory, or their jobs ended. Give workers more memory or "
+            f"fewer threads, give memory='200 MiB', or give jobs more time."
         ) from error
     except Exception as error:
         # What a client is asked once it has given up fails in many ways.
