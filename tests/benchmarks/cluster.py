@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import dask
 import dask.array as da
@@ -29,6 +30,7 @@ from distributed import Client, LocalCluster
 from flimage_dask import FLSeries, to_hdf5
 from flimage_dask.hdf5.parts import PartFolder
 from flimage_dask.lazy.remembered_estimates import forget
+from flimage_dask.running.part_run import PartRun
 
 from ..hands import HandStartedCluster
 from .bench import FULL, Bench
@@ -123,27 +125,60 @@ def cores(bench, options):
 def assembly(bench, options):
     """Measure what is left to do once the last part is there, and how fast parts are copied."""
     source = bench.series(_MIDDLE)
+    shares, beside, alone = [], [], []
+    with cluster():
+        for _ in range(bench.n_turns):
+            with TemporaryDirectory(dir=bench.folder) as scratch, copying() as lines:
+                target = Path(scratch) / "out.h5"
+                start = time.perf_counter()
+                correct(alias(source, Path(scratch)), target)
+                whole = time.perf_counter() - start
+                last, filled, rate = figures_of(lines[-1])
+                shares.append((filled - last) / whole)
+                beside.append(rate)
+                target.unlink()
+                stopped_before_the_last_part_is_copied(source, target)
+                correct(source, target, resume=True)
+                alone.append(figures_of(lines[-1])[-1])
+    show("assembly", "share of the run after the last part", Turns(tuple(shares)).times(100), "% (goal 10)")
+    show("assembly", "parts are copied, beside two workers", Turns(tuple(beside)), "MB/s")
+    show("assembly", "parts are copied, once all are there", Turns(tuple(alone)), "MB/s")
+    show("assembly", "the disk alone, written and brought to it", disk_alone(bench), "MB/s")
+
+
+@contextmanager
+def copying():
+    """Collect what runs tell of copying."""
     lines = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
     log = logging.getLogger("flimage_dask.running.part_run")
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
-    shares, rates, wholes = [], [], []
-    with cluster():
-        for _ in range(bench.n_turns):
-            with TemporaryDirectory(dir=bench.folder) as scratch:
-                start = time.perf_counter()
-                correct(alias(source, Path(scratch)), Path(scratch) / "out.h5")
-                whole = time.perf_counter() - start
-            last, filled, _, rate = map(float, re.findall(r"[\d.]+(?= )", lines[-1])[:4])
-            shares.append((filled - last) / whole)
-            rates.append(rate)
-            wholes.append(whole)
+    yield lines
     log.removeHandler(handler)
-    show("assembly", "share of the run after the last part", Turns(tuple(shares)).times(100), "% (goal 10)")
-    show("assembly", "parts are copied at", Turns(tuple(rates)), "MB/s")
-    show("assembly", "the disk alone, written and brought to it", disk_alone(bench), "MB/s")
+
+
+def figures_of(line):
+    """Return when the last part came and when the output was filled [s], and how fast parts were copied [MB/s]."""
+    last, filled, _, rate = map(float, re.findall(r"[\d.]+(?= )", line)[:4])
+    return last, filled, rate
+
+
+def stopped_before_the_last_part_is_copied(source, target):
+    """Correct a series, but leave all of its parts."""
+
+    class Stopped(Exception):
+        """All parts are there."""
+
+    def store(run, number, writer, frames, maker):
+        if number == frames.numblocks[0] - 1:
+            raise Stopped
+        return stored(run, number, writer, frames, maker)
+
+    stored = PartRun._store
+    with suppress(Stopped), patch.object(PartRun, "_store", store):
+        correct(source, target)
 
 
 def disk_alone(bench):
