@@ -143,7 +143,9 @@ def assembly(bench, options):
     show("assembly", "share of the run after the last part", Turns(tuple(shares)).times(100), "% (goal 10)")
     show("assembly", "parts are copied, beside two workers", Turns(tuple(beside)), "MB/s")
     show("assembly", "parts are copied, once all are there", Turns(tuple(alone)), "MB/s")
-    show("assembly", "the disk alone, written and brought to it", disk_alone(bench), "MB/s")
+    written, copied = disk_alone(bench)
+    show("assembly", "a file is copied, and brought to the disk", copied, "MB/s")
+    show("assembly", "a file is written, and brought to the disk", written, "MB/s")
 
 
 @contextmanager
@@ -168,31 +170,40 @@ def figures_of(line):
 def stopped_before_the_last_part_is_copied(source, target):
     """Correct a series, but leave all of its parts."""
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         """All parts are there."""
 
     def store(run, number, writer, frames, maker):
         if number == frames.numblocks[0] - 1:
-            raise Stopped
+            raise StoppedError
         return stored(run, number, writer, frames, maker)
 
     stored = PartRun._store
-    with suppress(Stopped), patch.object(PartRun, "_store", store):
+    with suppress(StoppedError), patch.object(PartRun, "_store", store):
         correct(source, target)
 
 
 def disk_alone(bench):
-    """Write as many bytes as an output has."""
-    rates = []
-    for _ in range(bench.n_turns):
-        with TemporaryDirectory(dir=bench.folder) as scratch:
-            content = np.random.default_rng(0).bytes(200_000_000)
+    """Write as many bytes as an output has; then copy them, in pieces as large as a part."""
+    content, n_piece = np.random.default_rng(0).bytes(400_000_000), 6_000_000
+    written, copied = [], []
+    with TemporaryDirectory(dir=bench.folder) as scratch:
+        for turn in range(bench.n_turns):
+            raw, copy = (Path(scratch) / f"{name}{turn}" for name in ("raw", "copy"))
             start = time.perf_counter()
-            with open(Path(scratch) / "raw", "wb") as file:
+            with open(raw, "wb") as file:
                 file.write(content)
                 os.fsync(file.fileno())
-            rates.append(200 / (time.perf_counter() - start))
-    return Turns(tuple(rates))
+            middle = time.perf_counter()
+            with open(raw, "rb") as source, open(copy, "wb") as file:
+                while piece := source.read(n_piece):
+                    file.write(piece)
+                os.fsync(file.fileno())
+            written.append(len(content) / 1e6 / (middle - start))
+            copied.append(len(content) / 1e6 / (time.perf_counter() - middle))
+            raw.unlink()
+            copy.unlink()
+    return Turns(tuple(written)), Turns(tuple(copied))
 
 
 def growth(bench, options):
