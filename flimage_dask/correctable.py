@@ -204,7 +204,7 @@ class CorrectableFrames(ProcessableFrames["CorrectableFrames"]):
         BleachingWarning
             If something should be checked; the message says what.
         SchedulerWarning
-            If the active scheduler cannot do it, and threads of this process do.
+            If the active scheduler cannot do it, and threads of this process do; or if its cluster has no worker.
         ClippingWarning
             If pixels lie outside `dtype`, or a correction takes them beyond float32. How many lie outside
             `dtype` is part of the provenance.

@@ -13,7 +13,7 @@ class ClippingWarning(UserWarning):
 
 
 class SchedulerWarning(UserWarning):
-    """The active scheduler cannot be used; the threads of this process do the work."""
+    """The active scheduler cannot be used, so that threads of this process do the work; or it has no worker."""
 
 
 def warn(text: str, category: type[Warning]) -> None:

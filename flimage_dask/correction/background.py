@@ -1,6 +1,5 @@
 """The background of a frame, estimated from a border that shows no object."""
 
-import math
 from collections.abc import Iterable
 from itertools import repeat
 from numbers import Integral
@@ -111,7 +110,7 @@ def mean_background(means: NDArray[np.float64]) -> float:
     known = means[~np.isnan(means)]
     if not known.size:
         raise SeriesError("no frame has a finite pixel in its border: give the background as a number.")
-    return math.fsum(known) / known.size
+    return float(np.sort(known).mean())
 
 
 def frame_backgrounds(background: BackgroundValues, block: NDArray[Any]) -> Iterable[Any]:

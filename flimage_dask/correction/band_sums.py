@@ -47,9 +47,7 @@ class BandSums:
     sums_above
         (frame, region) float64: the positive sum above the band's upper limit [counts].
     n_above
-        (frame, region) int64: pixels above the band.
-    scales
-        (frame, region) float64: all pixels of the region over its finite ones; NaN where there is none.
+        (frame, region) float64: pixels above the band.
     n_within
         (frame,) int64: different values within the band, counted apart for each region.
     values, counts, regions
@@ -61,15 +59,15 @@ class BandSums:
     -----
     For a background b in the band the sum is known exactly:
     ``P(b) = P(hi) + n_above (hi - b) + sum(counts max(values - b, 0))``.
+    Sums and numbers of pixels are scaled up for pixels that are not finite; NaN for a region without a finite one.
     """
 
     band: Band
     sums_above: NDArray[np.float64]
-    n_above: NDArray[np.int64]
-    scales: NDArray[np.float64]
+    n_above: NDArray[np.float64]
     n_within: NDArray[np.int64]
     values: NDArray[Any]
-    counts: NDArray[np.int64]
+    counts: NDArray[np.float64]
     regions: NDArray[np.intp]
     resolved: NDArray[np.bool_]
 
@@ -88,7 +86,6 @@ class BandSums:
             parts[0].band,
             np.concatenate([part.sums_above for part in parts]),
             np.concatenate([part.n_above for part in parts]),
-            np.concatenate([part.scales for part in parts]),
             np.concatenate([part.n_within for part in parts]),
             np.concatenate([part.values for part in parts]),
             np.concatenate([part.counts for part in parts]),
@@ -116,8 +113,11 @@ class BandSums:
         trace_of = np.repeat(np.arange(n_frames) * n_regions, self.n_within) + self.regions
         parts = self.counts * np.maximum(self.values - np.float64(background), 0.0)
         within = np.bincount(trace_of, weights=parts, minlength=n_frames * n_regions).reshape(n_frames, n_regions)
-        sums: NDArray[np.float64] = self.sums_above + self.n_above * (self.band.hi - background) + within
-        return self.scales * sums
+        # numpy counts nothing in integers. In place, because many regions of many frames take much memory.
+        sums: NDArray[np.float64] = within.astype(np.float64, copy=False)
+        sums += self.sums_above
+        sums += self.n_above * (self.band.hi - background)
+        return sums
 
 
 def band_sums(block: NDArray[Any], band: Band, most_values: int, traced: TracedPixels = EVERYWHERE) -> BandSums:
@@ -137,7 +137,7 @@ def band_sums(block: NDArray[Any], band: Band, most_values: int, traced: TracedP
     Returns
     -------
     BandSums
-        Of bounded size, whatever the frames hold.
+        Of a size that the numbers of frames, regions and values bound, whatever the frames hold.
 
     Examples
     --------
@@ -154,7 +154,6 @@ def band_sums(block: NDArray[Any], band: Band, most_values: int, traced: TracedP
         band,
         sums_above=np.array([frame.sums_above for frame in frames]),
         n_above=np.array([frame.n_above for frame in frames]),
-        scales=np.array([frame.scales for frame in frames]),
         n_within=np.array([len(within.values) for within in kept], np.int64),
         values=np.concatenate([within.values for within in kept]),
         counts=np.concatenate([within.counts for within in kept]),
@@ -167,20 +166,19 @@ class _Within(NamedTuple):
     """The different values of one frame within the band, how often each occurs, and in which region."""
 
     values: NDArray[Any]
-    counts: NDArray[np.int64]
+    counts: NDArray[np.float64]
     regions: NDArray[np.intp]
 
     @classmethod
     def none(cls, dtype: np.dtype[Any]) -> Self:
-        return cls(np.empty(0, dtype), np.empty(0, np.int64), np.empty(0, np.intp))
+        return cls(np.empty(0, dtype), np.empty(0), np.empty(0, np.intp))
 
 
 class _FrameSums(NamedTuple):
     """What `BandSums` keeps of one frame; `within` is None where it would be too much."""
 
     sums_above: NDArray[np.float64]
-    n_above: NDArray[np.int64]
-    scales: NDArray[np.float64]
+    n_above: NDArray[np.float64]
     within: _Within | None
 
 
@@ -199,25 +197,24 @@ def _frame_sums(
         n_above_here = traced.counts(is_above)
         n_above += n_above_here
         if np.count_nonzero(is_above_lo) > n_above_here.sum():
-            within = np.flatnonzero(is_above_lo ^ is_above)
-            kept.append((pixels.take(within), traced.regions_at(within)))
-    return _FrameSums(sums_above, n_above, scales, _counted(kept, most_values, frame.dtype))
+            places = np.flatnonzero(is_above_lo ^ is_above)
+            kept.append((pixels.take(places), traced.regions_at(places)))
+    within = _counted(kept, most_values) if kept else _Within.none(frame.dtype)
+    if within is not None:
+        within = within._replace(counts=within.counts * scales[within.regions])
+    return _FrameSums(scales * sums_above, scales * n_above, within)
 
 
-def _counted(
-    parts: list[tuple[NDArray[Any], NDArray[np.intp]]], most_values: int, dtype: np.dtype[Any]
-) -> _Within | None:
-    """Count how often each value occurs in each region, unless there are too many."""
-    if not parts:
-        return _Within.none(dtype)
+def _counted(parts: list[tuple[NDArray[Any], NDArray[np.intp]]], most_values: int) -> _Within | None:
+    """Count how often each value occurs in each region, which come in their order, unless there are too many."""
     values, regions = map(np.concatenate, zip(*parts, strict=True))
-    # Counts of a camera: sorted already, as regions come in their order, and many.
-    order = slice(None) if values.min() == values.max() else np.lexsort((values, regions))
-    values, regions = values[order], regions[order]
+    # Many times as fast as sorting by region and value.
+    for of_region in np.split(values, np.flatnonzero(np.diff(regions)) + 1):
+        of_region.sort()
     starts = np.flatnonzero(np.append(True, (values[1:] != values[:-1]) | (regions[1:] != regions[:-1])))
     if len(starts) > most_values:
         return None
-    return _Within(values[starts], np.diff(starts, append=len(values)), regions[starts])
+    return _Within(values[starts], np.diff(starts, append=len(values)).astype(np.float64), regions[starts])
 
 
 def _floor(level: float, dtype: np.dtype[Any]) -> Any:

@@ -18,7 +18,7 @@ def row_strips(frame_shape: tuple[int, ...], most_rows: int | None = None) -> li
 
 
 class Strips:
-    """Rows of frames of one shape, as many at a time as fit the cache.
+    """Rows of frames of one shape, as many at a time as fit the cache, but at least one.
 
     Parameters
     ----------

@@ -66,17 +66,12 @@ class TracedPixels:
         """How many regions there are."""
         return len(self.starts)
 
-    @property
-    def is_everywhere(self) -> bool:
-        """Whether they are all pixels of a frame."""
-        return self.places is None
-
     def rows_of(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Return a frame (y, x) if they are all of its pixels, else an image of them in one row."""
         return frame if self.places is None else frame.reshape(-1).take(self.places)[np.newaxis]
 
     def rows_shape(self, frame_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of these rows of a frame (y, x)."""
+        """Return the shape of what `rows_of` returns for a frame (y, x)."""
         return frame_shape if self.places is None else (1, len(self.places))
 
     def of(self, frame: NDArray[Any]) -> NDArray[Any]:
@@ -99,7 +94,7 @@ class TracedPixels:
         """Count the pixels of each region that are marked."""
         if self.n_regions == 1:
             return np.array([np.count_nonzero(is_marked)], np.int64)
-        # Twice as fast as with int64; no frame has more pixels.
+        # Twice as fast as with int64; no frame has 2**32 pixels.
         return np.add.reduceat(is_marked.view(np.uint8), self.starts, dtype=np.uint32).astype(np.int64)
 
     def scales(self, is_finite: NDArray[np.bool_]) -> NDArray[np.float64]:

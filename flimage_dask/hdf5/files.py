@@ -30,8 +30,9 @@ from .url import Url, is_url, public_name
 #: Where an image or a series is kept: a path, a URL, an open group, or None for memory.
 H5File: TypeAlias = str | bytes | os.PathLike[str] | Url | h5py.Group | None
 
+# Frames are visited one after the other: eight times as much makes neither reading nor writing faster.
 _CACHE_BYTES = 64 << 10
-# A name takes 16 bytes of a piece of memory that doubles as it fills up.
+# A name takes 16 bytes of a piece of memory that doubles as it fills up, so that it may be up to twice as large.
 _NAME_BYTES = 33
 
 _MODES = ("r", "r+", "w", "w-", "x", "a")

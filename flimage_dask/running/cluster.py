@@ -27,7 +27,7 @@ _PACKAGE = __package__.partition(".")[0]
 # blocks as it brings, or two for each thread, are still to be done, so that nobody waits for it.
 _BLOCKS_OF_A_SUBMISSION = 64
 _BLOCKS_AHEAD_OF_A_THREAD = 2
-_SECONDS_BETWEEN_LOOKS, _SECONDS_UNTIL_WARNING = 0.1, 60.0
+_SECONDS_BETWEEN_LOOKS, _SECONDS_UNTIL_WARNING, _SECONDS_FOR_AN_ANSWER = 0.1, 60.0, 10.0
 
 _LOST = "the connection to the scheduler was lost before the run was done."
 
@@ -43,7 +43,8 @@ class Cluster:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._checks: list[Callable[[], None]] = []
+        self._checks: list[Callable[[list[str] | None], None]] = []
+        self._checked: set[str] | None = None
 
     @property
     def n_threads(self) -> int:
@@ -69,7 +70,7 @@ class Cluster:
             If no worker comes for a minute.
         """
         self._wait_for_a_worker()
-        self._check(self._refuse_other_versions)
+        self._refuse_other_versions()
 
     def check_input(self, file: Path) -> None:
         """Refuse workers that cannot read a file of this machine.
@@ -79,7 +80,7 @@ class Cluster:
         ClusterError
             (an OSError) that names the worker and the file.
         """
-        self._check(partial(self._refuse_unable, _try_input, file))
+        self._check(partial(self._refuse_who_cannot_read, file))
 
     def check_folder(self, folder: Path) -> None:
         """Refuse workers of another version, or that cannot write to a folder of this machine.
@@ -176,6 +177,8 @@ class Cluster:
 
     def _wait_for_a_worker(self) -> None:
         with _failing_clearly(self._client):
+            if self._client.nthreads():
+                return
             # Who only waits for workers asks for none, and a cluster that adapts to what is to be done starts none.
             task = self._client.submit(int, pure=False)
             while True:
@@ -192,26 +195,30 @@ class Cluster:
                 SchedulerWarning,
             )
 
-    def _check(self, check: Callable[[], None]) -> None:
-        """Make a check, which workers that come later are to pass too."""
-        check()
+    def _check(self, check: Callable[[list[str] | None], None]) -> None:
+        """Check all workers, and take note of what those that come later are to pass too."""
+        with _failing_clearly(self._client):
+            there = set(self._client.nthreads())
+        check(None)
         self._checks.append(check)
+        self._checked = there if self._checked is None else self._checked & there
 
     @contextmanager
     def _blaming_who_came_late(self) -> Iterator[None]:
-        """Look whether a block failed because a worker that came during the run is unable."""
+        """Look whether files are missing only because a worker that came during the run does not see them."""
         try:
             yield
         except ClusterError:
             raise
-        except Exception as error:
-            for check in self._checks:
+        except OSError as error:
+            late = sorted(set(self._client.nthreads()) - (self._checked or set()))
+            for check in self._checks if late else ():
                 try:
-                    check()
+                    check(late)
                 except ClusterError as reason:
                     raise reason from error
                 except OSError:
-                    # This machine is as unable as any worker, which the first error explains.
+                    # This machine is as unable, which the first error explains.
                     continue
             raise
 
@@ -227,18 +234,26 @@ class Cluster:
                     f"the worker {worker} {has}; this process has {own}: install the same version on both."
                 )
 
-    def _refuse_who_cannot_write(self, folder: Path) -> None:
+    def _refuse_who_cannot_read(self, file: Path, late: list[str] | None) -> None:
+        if late is not None:
+            file.open("rb").close()
+        self._refuse_unable(_try_input, file, late)
+
+    def _refuse_who_cannot_write(self, folder: Path, late: list[str] | None) -> None:
         probe = folder / f".probe.{uuid4().hex[:8]}"
         probe.touch()
         try:
-            self._refuse_unable(_try_folder, probe)
+            self._refuse_unable(_try_folder, probe, late)
         finally:
             probe.unlink(missing_ok=True)
 
-    def _refuse_unable(self, probe: Callable[[str], str | None], path: Path) -> None:
-        """Refuse workers that have a problem with a path."""
+    def _refuse_unable(self, probe: Callable[[str], str | None], path: Path, late: list[str] | None) -> None:
+        """Refuse workers that have a problem with a path: all of them, or those that came late."""
         with _failing_clearly(self._client):
-            problems = self._client.run(probe, str(path), on_error="return")
+            if late is None:
+                problems = self._client.run(probe, str(path), on_error="return")
+            else:
+                problems = self._answers_of(late, probe, path)
         for worker, problem in problems.items():
             # Probes raise no such error: the worker was lost meanwhile, and leaves its blocks to others.
             if isinstance(problem, OSError):
@@ -250,6 +265,17 @@ class Cluster:
                     f"the worker {worker} on {problem}: put input and output on a file system that all workers and "
                     f"this machine share, under the same path."
                 )
+
+    def _answers_of(self, workers: list[str], probe: Callable[[str], str | None], path: Path) -> dict[str, str | None]:
+        """Return what some workers say about a path; those that do not answer soon have no say."""
+        from distributed import wait
+
+        tasks = {worker: self._client.submit(probe, str(path), workers=[worker], pure=False) for worker in workers}
+        with suppress(TimeoutError):
+            wait(list(tasks.values()), timeout=_SECONDS_FOR_AN_ANSWER)
+        answers = {worker: task.result() for worker, task in tasks.items() if task.status == "finished"}
+        self._forget(list(tasks.values()))
+        return answers
 
     def _keep(self, values: list[Delayed]) -> list[Delayed]:
         """Compute values, which stay on the cluster as long as they are needed."""
@@ -338,9 +364,10 @@ def _failing_clearly(client: Any) -> Iterator[None]:
     try:
         yield
     except KilledWorker as error:
+        n_lost = error.allowed_failures + 1
         raise ClusterError(
-            f"a block lost its worker, {error.allowed_failures + 1} in all, the last one at "
-            f"{error.last_worker.address}: workers ran out of memory, or their jobs ended. Give workers more memory or "
+            f"a block lost {n_lost} worker{'' if n_lost == 1 else 's'}, the last of them at "
+            f"{error.last_worker.address}: they ran out of memory, or their jobs ended. Give workers more memory or "
             f"fewer threads, give memory='200 MiB', or give jobs more time."
         ) from error
     except Exception as error:
