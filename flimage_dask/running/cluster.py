@@ -211,7 +211,8 @@ class Cluster:
         except ClusterError:
             raise
         except OSError as error:
-            late = sorted(set(self._client.nthreads()) - (self._checked or set()))
+            with _failing_clearly(self._client):
+                late = sorted(set(self._client.nthreads()) - (self._checked or set()))
             for check in self._checks if late else ():
                 try:
                     check(late)
