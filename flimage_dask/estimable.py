@@ -139,6 +139,7 @@ class EstimableFrames(FrameSequence[View]):
         background: Background | None = None,
         dark: ArrayLike | None = None,
         flat: ArrayLike | None = None,
+        memory: int | str | None = None,
         progress: bool | None = None,
     ) -> NDArray[np.float64]:
         """Measure the intensity of each frame, or of each region in each frame.
@@ -148,8 +149,8 @@ class EstimableFrames(FrameSequence[View]):
         trace
             What is measured; see `estimate_bleaching`. Several are measured in one pass over the frames, above
             one background.
-        border_px, background, dark, flat, progress
-            See `estimate_bleaching`.
+        border_px, background, dark, flat, memory, progress
+            See `estimate_bleaching`. The traces themselves come on top of `memory`.
         labels
             (y, x) integers: each label but 0 is a region with a trace of its own, such as a cell.
 
@@ -162,7 +163,7 @@ class EstimableFrames(FrameSequence[View]):
         Raises
         ------
         ParameterError
-            (a ValueError) for a trace, a background or labels that cannot be used.
+            (a ValueError) for a trace, a background, labels or an amount of memory that cannot be used.
         SeriesError
             (a ValueError) if a constant background is asked for and no border has a finite pixel.
 
@@ -190,7 +191,7 @@ class EstimableFrames(FrameSequence[View]):
             raise ParameterError(f"labels= has shape {np.shape(labels)}; the frames have {self._frame_shape()}.")
         source = self._source(progress).prepared(choice.preparation)
         with track(2 * len(self), "measuring", progress, frame_bytes=source.index.frames.image_bytes) as shown:
-            runner = BlockRunner(shown.advance)
+            runner = BlockRunner.of(self._resources(source, memory), shown.advance)
             level = known_level(source, choice.level, runner)
             _, found = background_and_traces(source, level, border_px, statistics, traced, runner)
         of_regions = found if labels is not None else found[..., 0]

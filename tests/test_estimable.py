@@ -141,6 +141,14 @@ def test_several_traces_come_from_one_pass(fls, n_read, background):
     assert np.array_equal(fls.intensities(traces, **options)[:, 1], fls.intensities("median", **options))
 
 
+def test_intensities_are_the_same_in_little_memory(fls):
+    labels = np.ones((24, 30), int) + CELL
+    expected = fls.intensities("positive_sum", labels=labels, border_px=BORDER)
+    assert np.array_equal(fls.intensities("positive_sum", labels=labels, border_px=BORDER, memory="9 MiB"), expected)
+    with pytest.raises(ParameterError, match="memory=1000 is too little for frames"):
+        fls.intensities(memory=1000)
+
+
 def test_a_positive_sum_is_measured_beside_others_above_one_background(fls):
     found = fls.intensities(["positive_sum", "mean"], border_px=BORDER, background="constant")
     assert np.array_equal(found[:, 0], fls.intensities("positive_sum", border_px=BORDER))
