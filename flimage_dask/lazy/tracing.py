@@ -141,19 +141,18 @@ def _means_and_foreseen(
     block: NDArray[Any], border_px: int, band: Band, most_values: int, moving: Sequence[str], traced: TracedPixels
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], BandSums]:
     """Find the means of the borders, what moves with the background, and what the positive sums need."""
-    moved = [intensities(block, 0.0, statistic, traced) for statistic in moving]
-    return (
-        border_means(block, border_px),
-        np.stack(moved, axis=1) if moved else np.empty((len(block), 0, traced.n_regions)),
-        band_sums(block, band, most_values, traced),
-    )
+    moved = _intensities(block, 0.0, moving, traced)
+    return border_means(block, border_px), moved, band_sums(block, band, most_values, traced)
 
 
 def _intensities(
     block: NDArray[Any], background: BackgroundValues, statistics: Sequence[str], traced: TracedPixels
 ) -> NDArray[np.float64]:
     """Measure intensities (frame, statistic, region)."""
-    return np.stack([intensities(block, background, statistic, traced) for statistic in statistics], axis=1)
+    found = np.empty((len(block), len(statistics), traced.n_regions))
+    for place, statistic in enumerate(statistics):
+        found[:, place] = intensities(block, background, statistic, traced)
+    return found
 
 
 def _levels_and_intensities(
