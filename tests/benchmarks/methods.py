@@ -301,7 +301,8 @@ def background(share, simulated):
         from qpimage.bg_estimate import estimate
     from skimage.restoration import rolling_ball
 
-    frames = curved_frames(round(64 * share) or 1, 512)
+    # Fewer would measure how long threads take to begin.
+    frames = curved_frames(round(256 * share) or 1, 512)
     some = frames[:: -(-len(frames) // 4)]
     references = {
         **{
