@@ -30,7 +30,7 @@ from flimage_dask.lazy import remembered_estimates
 from flimage_dask.lazy.block_runner import BlockRunner
 from flimage_dask.lazy.frame_source import FrameSource
 from flimage_dask.lazy.percentile_image import known_level
-from flimage_dask.running.part_run import PartRun
+from flimage_dask.running.assembly import Assembly
 
 pytestmark = pytest.mark.filterwarnings("ignore:the correction factor reaches")
 
@@ -479,7 +479,7 @@ def test_the_blocks_of_one_background_do_not_go_into_the_output_of_another(fls, 
 
     out = tmp_path / "out.h5"
     with monkeypatch.context() as patch:
-        patch.setattr(PartRun, "_store", fail_late)
+        patch.setattr(Assembly, "_store", fail_late)
         with pytest.raises(OSError, match="the disk is full"):
             fls.background_correction(out, BORDER, background=Profile("tilt"), resume=True)
     with pytest.raises(UnfinishedRunError, match="background differ"):

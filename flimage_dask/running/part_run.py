@@ -6,13 +6,11 @@ order of the frames and while the workers go on.
 
 import hashlib
 import json
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import dask.array as da
@@ -21,20 +19,16 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..errors import ClusterError, FileChangedError, FileError, UnfinishedRunError
+from ..errors import ClusterError, FileChangedError, UnfinishedRunError
 from ..hdf5.backgrounds import NO_BACKGROUND, StoredBackground, choose_encoding, encode_block
 from ..hdf5.encoding import ChunkEncoding, HDF5Encoding, Storage
 from ..hdf5.lock import FileLock
 from ..hdf5.parts import DamagedPartError, Part, PartFolder
 from ..hdf5.writer import SeriesWriter, check_length
 from ..plain_json import through_json
+from .assembly import Assembly
 from .destination import Destination
 from .scheduling import Workers
-
-_log = logging.getLogger(__name__)
-
-# A part that is damaged each time it is written is no accident.
-_MOST_TRIES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,19 +100,18 @@ class PartRun:
         frames = self.workers.with_shared_values(self.frames)
         maker = self._maker(frames)
         writer.set_encoding(maker.encoding, self.folder.note()["share"])
-        copied = _Copied()
-        ready = self._finished()
-        missing = [number for number in range(frames.numblocks[0]) if number not in ready]
-        n_stored = 0
-        for number, _ in self.workers.run(frames, missing, _write_part, maker):
-            copied.part_is_there()
-            ready.add(number)
-            while n_stored in ready:
-                copied.add(self._store, n_stored, writer, frames, maker)
-                n_stored += 1
-        for number in range(n_stored, frames.numblocks[0]):
-            copied.add(self._store, number, writer, frames, maker)
-        _log.debug("%s", copied)
+        finished = self._finished()
+        missing = [number for number in range(frames.numblocks[0]) if number not in finished]
+
+        def make(numbers: Sequence[int]) -> Iterator[int]:
+            for number, _ in self.workers.run(frames, numbers, _write_part, maker):
+                yield number
+
+        with Assembly(self.folder, self._starts, partial(self._check, maker), make, writer) as assembly:
+            assembly.expect(finished)
+            for number in make(missing):
+                assembly.add(number)
+            assembly.finish()
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
@@ -164,36 +157,15 @@ class PartRun:
         number_of = {first: number for number, first in enumerate(self._starts)}
         return {number_of[first] for first in self.folder.finished() if first in number_of}
 
-    def _store(self, number: int, writer: SeriesWriter, frames: da.Array, maker: "PartMaker") -> int:
-        """Copy a part into the output, and return its size; if it is damaged, let it be made again."""
-        first = self._starts[number]
-        for _ in range(_MOST_TRIES):
-            try:
-                part = self.folder.read(first)
-                if (part.run, part.first, part.storage) != (self._fingerprint, first, maker.storage):
-                    raise DamagedPartError("belongs to something else")
-                self._check_length(number, len(part.chunks))
-            except DamagedPartError as error:
-                reason = str(error)
-                self.folder.discard(first)
-                for _ in self.workers.run(frames, [number], _write_part, maker):
-                    pass
-            else:
-                writer.store(first, part.chunks, part.n_clipped)
-                return sum(chunk.nbytes for chunk in part.chunks)
-        raise FileError(
-            f"the block of frame {first} {reason} each time it is read back from '{self.folder.path}': check that "
-            f"disk, or write to another one."
-        )
-
-    def _check_length(self, number: int, n_chunks: int) -> None:
-        """Refuse a block with more or fewer frames than it should have."""
-        first, n_frames = self._starts[number], self.frames.chunks[0][number]
+    def _check(self, maker: "PartMaker", number: int, part: Part) -> None:
+        """Refuse a part that is not the one of this block, or has more or fewer frames than it should have."""
+        first, n_frames, n_chunks = self._starts[number], self.frames.chunks[0][number], len(part.chunks)
         n_images = 1 + len(self.background.datasets)
-        if n_chunks == n_frames * n_images:
+        is_of_this_block = (part.run, part.first, part.storage) == (self._fingerprint, first, maker.storage)
+        if is_of_this_block and n_chunks == n_frames * n_images:
             return
-        if 0 in (n_frames, n_chunks):
-            # A block without frames has its part under the name of the one that begins there.
+        # A block without frames has its part under the name of the one that begins there.
+        if not is_of_this_block or 0 in (n_frames, n_chunks):
             raise DamagedPartError("belongs to something else")
         check_length(first, n_chunks // n_images, n_frames)
 
@@ -212,34 +184,6 @@ class PartRun:
         # Not every system removes what is open.
         lock.release()
         self.folder.remove()
-
-
-class _Copied:
-    """How fast parts are copied, and how much is left to be copied once the last one is there."""
-
-    def __init__(self) -> None:
-        self._start = perf_counter()
-        self._at_last_part = self._start
-        self._n_bytes = 0
-        self._seconds = 0.0
-
-    def __str__(self) -> str:
-        whole, before = (moment - self._start for moment in (perf_counter(), self._at_last_part))
-        rate = self._n_bytes / self._seconds / 1e6 if self._seconds else 0.0
-        return (
-            f"the last part came after {before:.3f} s, the output was filled after {whole:.3f} s; "
-            f"{self._n_bytes / 1e6:.1f} MB were copied at {rate:.0f} MB/s."
-        )
-
-    def add(self, copy: Callable[..., int], *arguments: Any) -> None:
-        """Copy a part."""
-        start = perf_counter()
-        self._n_bytes += copy(*arguments)
-        self._seconds += perf_counter() - start
-
-    def part_is_there(self) -> None:
-        """Take note of a part, which may be the last."""
-        self._at_last_part = perf_counter()
 
 
 @dataclass(frozen=True)

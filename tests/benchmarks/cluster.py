@@ -30,7 +30,7 @@ from distributed import Client, LocalCluster
 from flimage_dask import FLSeries, to_hdf5
 from flimage_dask.hdf5.parts import PartFolder
 from flimage_dask.lazy.remembered_estimates import forget
-from flimage_dask.running.part_run import PartRun
+from flimage_dask.running.assembly import Assembly
 
 from ..hands import HandStartedCluster
 from .bench import FULL, Bench
@@ -125,7 +125,7 @@ def cores(bench, options):
 def assembly(bench, options):
     """Measure what is left to do once the last part is there, and how fast parts are copied."""
     source = bench.series(_MIDDLE)
-    shares, beside, alone = [], [], []
+    shares, beside, alone, written, copied = [], [], [], [], []
     with cluster():
         for _ in range(bench.n_turns):
             with TemporaryDirectory(dir=bench.folder) as scratch, copying() as lines:
@@ -137,15 +137,17 @@ def assembly(bench, options):
                 shares.append((filled - last) / whole)
                 beside.append(rate)
                 target.unlink()
-                stopped_before_the_last_part_is_copied(source, target)
+                stopped_before_a_part_is_copied(source, target)
                 correct(source, target, resume=True)
                 alone.append(figures_of(lines[-1])[-1])
+                for rates, rate in zip((written, copied), disk_alone(Path(scratch)), strict=True):
+                    rates.append(rate)
     show("assembly", "share of the run after the last part", Turns(tuple(shares)).times(100), "% (goal 10)")
     show("assembly", "parts are copied, beside two workers", Turns(tuple(beside)), "MB/s")
     show("assembly", "parts are copied, once all are there", Turns(tuple(alone)), "MB/s")
-    written, copied = disk_alone(bench)
-    show("assembly", "a file is copied, and brought to the disk", copied, "MB/s")
-    show("assembly", "a file is written, and brought to the disk", written, "MB/s")
+    show("assembly", "a file is copied, and brought to the disk", Turns(tuple(copied)), "MB/s")
+    show("assembly", "a file is written, and brought to the disk", Turns(tuple(written)), "MB/s")
+    show("assembly", "copying parts / copying a file", Turns(tuple(alone)).over(Turns(tuple(copied))), "of its speed")
 
 
 @contextmanager
@@ -154,7 +156,7 @@ def copying():
     lines = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
-    log = logging.getLogger("flimage_dask.running.part_run")
+    log = logging.getLogger("flimage_dask.running.assembly")
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     yield lines
@@ -167,43 +169,34 @@ def figures_of(line):
     return last, filled, rate
 
 
-def stopped_before_the_last_part_is_copied(source, target):
+def stopped_before_a_part_is_copied(source, target):
     """Correct a series, but leave all of its parts."""
 
     class StoppedError(Exception):
         """All parts are there."""
 
-    def store(run, number, writer, frames, maker):
-        if number == frames.numblocks[0] - 1:
-            raise StoppedError
-        return stored(run, number, writer, frames, maker)
+    def finish(assembly):
+        raise StoppedError
 
-    stored = PartRun._store
-    with suppress(StoppedError), patch.object(PartRun, "_store", store):
+    with suppress(StoppedError), patch.object(Assembly, "add"), patch.object(Assembly, "finish", finish):
         correct(source, target)
 
 
-def disk_alone(bench):
-    """Write as many bytes as an output has; then copy them, in pieces as large as a part."""
+def disk_alone(scratch):
+    """Write as many bytes as an output has, then copy them in pieces as large as a part; return both rates [MB/s]."""
     content, n_piece = np.random.default_rng(0).bytes(400_000_000), 6_000_000
-    written, copied = [], []
-    with TemporaryDirectory(dir=bench.folder) as scratch:
-        for turn in range(bench.n_turns):
-            raw, copy = (Path(scratch) / f"{name}{turn}" for name in ("raw", "copy"))
-            start = time.perf_counter()
-            with open(raw, "wb") as file:
-                file.write(content)
-                os.fsync(file.fileno())
-            middle = time.perf_counter()
-            with open(raw, "rb") as source, open(copy, "wb") as file:
-                while piece := source.read(n_piece):
-                    file.write(piece)
-                os.fsync(file.fileno())
-            written.append(len(content) / 1e6 / (middle - start))
-            copied.append(len(content) / 1e6 / (time.perf_counter() - middle))
-            raw.unlink()
-            copy.unlink()
-    return Turns(tuple(written)), Turns(tuple(copied))
+    raw, copy = scratch / "raw", scratch / "copy"
+    start = time.perf_counter()
+    with open(raw, "wb") as file:
+        file.write(content)
+        os.fsync(file.fileno())
+    middle = time.perf_counter()
+    with open(raw, "rb") as source, open(copy, "wb") as file:
+        while piece := source.read(n_piece):
+            file.write(piece)
+        os.fsync(file.fileno())
+    end = time.perf_counter()
+    return len(content) / 1e6 / (middle - start), len(content) / 1e6 / (end - middle)
 
 
 def growth(bench, options):
