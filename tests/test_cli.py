@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -651,6 +652,20 @@ def test_a_run_that_is_interrupted_says_how_to_go_on_and_does(start, long_record
     assert "out.h5" in run("clean", tmp_path).stdout
     assert run("correct", long_recording, out, "--resume").exit_code == 0
     assert run("clean", tmp_path).stdout == f"nothing is left over in '{tmp_path}'.\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_run_that_is_interrupted_while_its_workers_start_says_so_in_one_line(start, long_recording, tmp_path, out):
+    process = start("correct", long_recording, out, "--workers", 2, start_new_session=True)
+    deadline = time.monotonic() + 60
+    # The first one keeps count of what multiprocessing shares.
+    while len(psutil.Process(process.pid).children()) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+
+    assert (process.returncode, stderr) == (130, "flimage-dask: error: interrupted.\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

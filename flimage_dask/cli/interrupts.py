@@ -4,9 +4,14 @@ import _thread
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
-from typing import Self
+from typing import Self, TypeVar
+
+_Resource = TypeVar("_Resource")
 
 _SECONDS_BEFORE_AGAIN = 0.05
 
@@ -61,3 +66,34 @@ class StoppingInOrder:
         repeat.daemon = True
         repeat.start()
         self._repeats.append(repeat)
+
+
+@contextmanager
+def out_of_reach_of_interrupts(start: Callable[[], AbstractContextManager[_Resource]]) -> Iterator[_Resource]:
+    """Enter what starts processes so that Ctrl-C, which a terminal sends to all of them, reaches this process alone.
+
+    An interrupt before they are there is raised once they are, since only then they can be stopped in order.
+
+    Parameters
+    ----------
+    start
+        Starts the processes, and returns what stops them on exit.
+    """
+    with ThreadPoolExecutor(1, initializer=_block_interrupts) as starter:
+        starting = starter.submit(start)
+        try:
+            resource = starting.result()
+        except KeyboardInterrupt:
+            with starting.result():
+                raise
+    with resource as entered:
+        yield entered
+
+
+def _block_interrupts() -> None:
+    """Let this thread have no interrupts, nor any thread or process that it starts."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return
+    # Were it started later, it would lift the mask again.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -4,12 +4,13 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import click
 
 from ..errors import ClusterError
+from .interrupts import out_of_reach_of_interrupts
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -85,24 +86,23 @@ def _processes(n_workers: int, n_threads: int | None) -> Iterator[None]:
     from distributed import Client, LocalCluster, WorkerPlugin
 
     class IgnoringInterrupts(WorkerPlugin):  # type: ignore[misc]  # of any type to mypy
-        """Leave what Ctrl-C means to the client: a terminal sends it to all processes."""
+        """Leave what Ctrl-C means to the client, on Windows as well, where a process inherits no mask of signals."""
 
         def setup(self, worker: Any) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    with (
-        LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=n_threads or max(1, CPU_COUNT // n_workers),
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            # It listens all the same, for others than people: at any free port, so that no other run is in its way.
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-            # What goes wrong reaches the client as an error, and is one line there.
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    start = partial(
+        LocalCluster,
+        n_workers=n_workers,
+        threads_per_worker=n_threads or max(1, CPU_COUNT // n_workers),
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        # It listens all the same, for others than people: at any free port, so that no other run is in its way.
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        # What goes wrong reaches the client as an error, and is one line there.
+        silence_logs=logging.CRITICAL,
+    )
+    with out_of_reach_of_interrupts(start) as cluster, Client(cluster) as client:
         client.register_plugin(IgnoringInterrupts())
         yield
