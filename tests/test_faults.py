@@ -227,7 +227,7 @@ def test_two_workers_write_the_same_part(client, tmp_path, monkeypatch):
         wait_for(lambda: stopped.exists() and stopped.read_text())
         client.run_on_scheduler(give_up, addresses[int(stopped.read_text())])
 
-    def read_once_it_is_written_twice(folder, first):
+    def read_once_it_is_written_twice(folder, first, memory):
         if first == FAULTY and not written_by:
             part = folder.path / f"{FAULTY:09d}.part"
             written_by.append(part.stat().st_ino)
@@ -235,7 +235,7 @@ def test_two_workers_write_the_same_part(client, tmp_path, monkeypatch):
             os.kill(int(stopped.read_text()), signal.SIGCONT)
             wait_for((tmp_path / "written late").exists)
             written_by.append(part.stat().st_ino)
-        return read(folder, first)
+        return read(folder, first, memory)
 
     monkeypatch.setattr(PartFolder, "read", read_once_it_is_written_twice)
     scheduler_that_loses_it = threading.Thread(target=give_up_the_stopped_one)
@@ -427,9 +427,9 @@ def test_the_client_is_killed(hands, tmp_path):
 def test_parts_are_damaged_before_they_are_copied(client, tmp_path, monkeypatch):
     read = PartFolder.read
 
-    def read_once_they_are_damaged(folder, first):
+    def read_once_they_are_damaged(folder, *arguments):
         wait_for((tmp_path / "mended").exists)
-        return read(folder, first)
+        return read(folder, *arguments)
 
     monkeypatch.setattr(PartFolder, "read", read_once_they_are_damaged)
     to_hdf5(frames_with(damage_parts, tmp_path), tmp_path / "out.h5")

@@ -8,9 +8,8 @@ from time import perf_counter
 from typing import Self
 
 from ..errors import FileError
-from ..hdf5.parts import DamagedPartError, Part, PartFolder
+from ..hdf5.parts import DamagedPartError, Part, PartFolder, ReusedMemory
 from ..hdf5.writer import SeriesWriter
-from ..memory import reuse_freed_memory
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +50,8 @@ class Assembly:
         self._ready: set[int] = set()
         self._n_stored = 0
         self._copied = _Copied()
+        # For the one that is stored and the one behind it.
+        self._memories = ReusedMemory(), ReusedMemory()
         self._reader = ThreadPoolExecutor(1, "flimage_dask-parts")
 
     def __enter__(self) -> Self:
@@ -82,8 +83,7 @@ class Assembly:
             self._n_stored += 1
 
     def _read(self, number: int) -> Part:
-        reuse_freed_memory()
-        part = self._folder.read(self._starts[number])
+        part = self._folder.read(self._starts[number], self._memories[number % len(self._memories)])
         self._check(number, part)
         return part
 

@@ -15,7 +15,7 @@ from flimage_dask.errors import FileError, FileMissingError, UnfinishedRunError
 from flimage_dask.hdf5 import lock
 from flimage_dask.hdf5.encoding import Chunk
 from flimage_dask.hdf5.leftovers import find_leftovers
-from flimage_dask.hdf5.parts import DamagedPartError, Part, PartFolder
+from flimage_dask.hdf5.parts import DamagedPartError, Part, PartFolder, ReusedMemory
 
 PART = Part("run", 40, {"shuffle": True}, [Chunk(b"abc"), Chunk(b"", 1), Chunk(bytes(range(256)))])
 
@@ -121,8 +121,16 @@ def test_a_part_that_is_written_by_many_at_once_is_whole(folder):
     for thread in threads:
         thread.join()
 
-    assert bytes(folder.read(0).chunks[0].content) == bytes(100_000)
+    assert bytes(folder.read(0, ReusedMemory()).chunks[0].content) == bytes(100_000)
     assert [file.name for file in folder.path.iterdir() if file.suffix == ".tmp"] == []
+
+
+def test_parts_of_any_size_are_read_into_the_same_memory(folder):
+    memory = ReusedMemory()
+    for first, n_bytes in enumerate((100, 5_000, 0, 300)):
+        content = bytes(range(100)) * (n_bytes // 100)
+        folder.write(Part("run", first, {}, [Chunk(content)]))
+        assert bytes(folder.read(first, memory).chunks[0].content) == content
 
 
 @pytest.mark.parametrize(
@@ -139,10 +147,10 @@ def test_what_an_earlier_run_left_is_counted(folder, n_parts, left):
 
 def test_a_missing_part_and_a_missing_folder_are_told_apart(folder):
     with pytest.raises(DamagedPartError, match="is missing"):
-        folder.read(0)
+        folder.read(0, ReusedMemory())
     folder.remove()
     with pytest.raises(FileMissingError, match=r"is not there on '.*': it was removed during the"):
-        folder.read(0)
+        folder.read(0, ReusedMemory())
     with pytest.raises(FileMissingError, match=r"is not there on '.*': it was removed during the"):
         folder.write(PART)
 
