@@ -222,12 +222,11 @@ def _frame_sums(
         n_within += n_within_here
     # Counts of a camera are whole numbers: to count the few in the band is faster than to find all pixels there.
     if n_of_whole.sum() == n_within:
-        within: _Within | None = _of_whole_numbers(limits.whole_numbers, n_of_whole)
+        within = _of_whole_numbers(limits.whole_numbers, n_of_whole)
     else:
-        within = _counted(finite.reshape(-1), limits, traced, most_values)
-    if within is not None:
-        within = within._replace(counts=within.counts * scales[within.regions])
-    return _FrameSums(scales * sums_above, scales * n_above, within)
+        within = _counted(finite, limits, traced, strips)
+    scaled = within._replace(counts=within.counts * scales[within.regions])
+    return _FrameSums(scales * sums_above, scales * n_above, scaled if len(within.values) <= most_values else None)
 
 
 def _of_whole_numbers(numbers: NDArray[Any], counts: NDArray[np.int64]) -> _Within:
@@ -236,16 +235,18 @@ def _of_whole_numbers(numbers: NDArray[Any], counts: NDArray[np.int64]) -> _With
     return _Within(numbers[places], counts[places, regions].astype(np.float64), regions)
 
 
-def _counted(pixels: NDArray[Any], limits: _Limits, traced: TracedPixels, most_values: int) -> _Within | None:
-    """Count how often each value within the band occurs in each region, unless there are too many."""
-    places = np.flatnonzero((pixels > limits.floor_lo) ^ (pixels > limits.floor_hi))
-    values, regions = pixels.take(places), traced.regions_at(places)
+def _counted(frame: NDArray[Any], limits: _Limits, traced: TracedPixels, strips: Strips) -> _Within:
+    """Count how often each value within the band occurs in each region."""
+    parts = []
+    for rows in strips.rows:
+        pixels = frame[rows].reshape(-1)
+        places = np.flatnonzero((pixels > limits.floor_lo) ^ (pixels > limits.floor_hi))
+        parts.append((pixels.take(places), traced.regions_at(places)))
+    values, regions = map(np.concatenate, zip(*parts, strict=True))
     # Many times as fast as sorting by region and value.
     for of_region in np.split(values, np.flatnonzero(np.diff(regions)) + 1):
         of_region.sort()
     starts = np.flatnonzero(np.append(True, (values[1:] != values[:-1]) | (regions[1:] != regions[:-1])))
-    if len(starts) > most_values:
-        return None
     return _Within(values[starts], np.diff(starts, append=len(values)).astype(np.float64), regions[starts])
 
 

@@ -24,11 +24,16 @@ class Strips:
     ----------
     frame_shape
         (y, x) of the frames.
+
+    Attributes
+    ----------
+    rows
+        Those of each strip.
     """
 
     def __init__(self, frame_shape: tuple[int, ...]) -> None:
-        self._rows = row_strips(frame_shape)
-        shape = (self._rows[0].stop, frame_shape[1])
+        self.rows = row_strips(frame_shape)
+        shape = (self.rows[0].stop, frame_shape[1])
         self._difference = np.empty(shape)
         self._zeros = np.zeros(shape)
 
@@ -42,7 +47,7 @@ class Strips:
 
         The difference, float64, is overwritten by that of the next strip, and may be changed.
         """
-        for rows in self._rows:
+        for rows in self.rows:
             difference = self._difference[: rows.stop - rows.start]
             np.copyto(difference, frame[rows])
             np.subtract(difference, level[rows] if np.ndim(level) else level, out=difference)

@@ -87,7 +87,7 @@ class Assembly:
         self._check(number, part)
         return part
 
-    def _store(self, number: int, reading: "Future[Part]") -> int:
+    def _store(self, number: int, reading: Future[Part]) -> int:
         """Copy a part into the output, and return its size; if it is damaged, let it be made again."""
         first = self._starts[number]
         for _ in range(_MOST_TRIES):

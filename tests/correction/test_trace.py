@@ -124,6 +124,14 @@ def test_any_number_of_equal_counts_within_the_band_is_one_value():
         np.testing.assert_allclose(sums.positive_sums(background), positive_sums(frames, background), rtol=1e-12)
 
 
+def test_more_whole_numbers_than_are_to_be_kept_are_too_many():
+    frames = np.random.default_rng(0).poisson(100, (3, 64, 64)).astype(np.float32)
+    for most_values, are_kept in ((2, False), (3, True)):
+        sums = band_sums(frames, Band(98.5, 101.5), most_values)
+        assert sums.resolved.tolist() == [are_kept] * 3
+        assert sums.values.size == 9 * are_kept
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.uint16, ">f4"])
 @given(n_labels=st.integers(1, 40), seed=st.integers(0, 9), most_values=st.sampled_from([100, 10_000]))
 def test_regions_are_summed_as_if_they_were_read_twice(dtype, n_labels, seed, most_values):
