@@ -228,7 +228,7 @@ class PartFolder:
         """
         self._publish(_name(part.first), part.to_bytes())
 
-    def read(self, first: int, memory: "ReusedMemory") -> Part:
+    def read(self, first: int, memory: ReusedMemory) -> Part:
         """Read a part, which is valid until the next one is read into the same memory.
 
         Raises
